@@ -1,0 +1,3 @@
+"""Trailkeep keeps a Scaleway Organization's Audit Trail for years and answers forensic questions over it."""
+
+__version__ = "0.1.0"

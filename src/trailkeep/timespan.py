@@ -1,0 +1,159 @@
+"""Moments and half-open spans of UTC time, how people write them, and the arithmetic of what is covered.
+
+Every moment is an aware ``datetime`` in UTC with microseconds; a span holds ``start <= t < end``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_AGE = re.compile(r"(\d+)\s*(s|m|h|d|w|y)")
+_AGE_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "y": timedelta(days=365),
+}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open span of time, ``start <= t < end``, both UTC; never empty or reversed."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            raise ValueError(f"span starts at {format_time(self.start)}, not before its end {format_time(self.end)}")
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def __str__(self) -> str:
+        return f"{format_time(self.start)} to {format_time(self.end)}"
+
+    @property
+    def length(self) -> timedelta:
+        """How long the span is."""
+        return self.end - self.start
+
+    def intersection(self, other: Span) -> Span | None:
+        """The part that both spans hold, or None."""
+        return span_or_none(max(self.start, other.start), min(self.end, other.end))
+
+
+def span_or_none(start: datetime, end: datetime) -> Span | None:
+    """The span from `start` to `end`, or None where that holds no moment."""
+    return Span(start, end) if start < end else None
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The same moments as `spans`, as the fewest spans in ascending order; touching spans are joined."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.start <= joined[-1].end:
+            if span.end > joined[-1].end:
+                joined[-1] = Span(joined[-1].start, span.end)
+        else:
+            joined.append(span)
+    return joined
+
+
+def subtract(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
+    """The moments of `spans` that no span of `taken` holds, as the fewest spans in ascending order."""
+    left: list[Span] = []
+    holes = union(taken)
+    for span in union(spans):
+        start = span.start
+        for hole in holes:
+            if hole.end <= start:
+                continue
+            if hole.start >= span.end:
+                break
+            if hole.start > start:
+                left.append(Span(start, hole.start))
+            start = max(start, hole.end)
+        if start < span.end:
+            left.append(Span(start, span.end))
+    return left
+
+
+def intersect(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """The moments that both `spans` and `others` hold, as the fewest spans in ascending order."""
+    kept = union(spans)
+    return subtract(kept, subtract(kept, others))
+
+
+def parse_moment(text: str) -> datetime:
+    """An RFC 3339 time as UTC; decimals past the microsecond are cut off, never rounded.
+
+    Raises ValueError for anything else, among it a time without an offset.
+    """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+
+
+def parse_age(text: str) -> timedelta:
+    """A length of time such as ``90d``, ``12h``, ``30m``, ``45s``, ``2w`` or ``1y`` (365 days).
+
+    Raises ValueError for anything else.
+    """
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a length of time such as 90d, 12h or 30m")
+    try:
+        return int(match[1]) * _AGE_UNITS[match[2]]
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than time itself") from None
+
+
+def parse_time(text: str, now: datetime) -> datetime:
+    """A time as users write it: RFC 3339, a date (its first moment, UTC), an age before `now`, or ``now``.
+
+    Raises ValueError with what is accepted.
+    """
+    text = text.strip()
+    try:
+        if text == "now":
+            return now
+        if _DATE.fullmatch(text):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if _AGE.fullmatch(text):
+            return now - parse_age(text)
+        return parse_moment(text)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is not a time: write 2026-01-31T12:00:00Z, 2026-01-31, or an age such as 90d, 12h, 30m"
+        ) from None
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with six decimals and a ``Z``: as text it sorts as the times do."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def format_age(length: timedelta) -> str:
+    """A length of time in its largest whole unit, as `parse_age` reads it."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def month_of(moment: datetime) -> str:
+    """The UTC month that a moment lies in, ``YYYY-MM``: the partition key."""
+    return moment.astimezone(UTC).strftime("%Y-%m")
