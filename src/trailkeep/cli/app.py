@@ -1,0 +1,81 @@
+"""The application: the options before the command, the commands, and how an error ends the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trailkeep import __version__
+from trailkeep.cli import diagnostics
+from trailkeep.cli.state import State
+from trailkeep.errors import ExitCode, TrailkeepError
+
+app = typer.Typer(
+    name="trailkeep",
+    help="Keep a Scaleway Organization's Audit Trail for years, and question it in SQL.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if asked:
+        from trailkeep.cli import output
+
+        output.write_text(f"trailkeep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", metavar="DIR", help="The archive's folder (default: data).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="The settings file (default: trailkeep.toml).")
+    ] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more on stderr.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only warnings and errors on stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keep a Scaleway Organization's Audit Trail for years, and question it in SQL."""
+    diagnostics.set_verbosity(-1 if quiet else verbose)
+    context.obj = State(archive=archive, config=config)
+
+
+def main() -> None:
+    """Run the command line and end the process with the documented exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except TrailkeepError as error:
+        sys.exit(int(diagnostics.report(error)))
+    except typer.Abort:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; without this, closing stdout would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(int(ExitCode.DONE))
+    except Exception as error:  # click's own errors carry their exit code and know how to show themselves
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        sys.exit(int(ExitCode.USAGE))
+    sys.exit(int(code or 0))
+
+
+# Each module registers its commands on `app`; none of them imports anything heavy before a command runs.
+from trailkeep.cli import config as _config  # noqa: E402, F401

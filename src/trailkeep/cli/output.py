@@ -1,0 +1,35 @@
+"""Everything that is written to stdout: text, JSON, and the bytes of results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, BinaryIO
+
+from trailkeep.cli.diagnostics import visible
+
+
+def write_text(text: str) -> None:
+    """Write text and a line feed; control characters are shown, never executed."""
+    sys.stdout.write(visible(text) + "\n")
+
+
+def write_verbatim(text: str) -> None:
+    """Write text as it is, without adding anything: for files of the user's own that are printed back."""
+    sys.stdout.write(text)
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON document with sorted keys, so that the same value is the same bytes."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
+
+
+def binary_stdout() -> BinaryIO:
+    """Stdout for results, which are written as bytes."""
+    sys.stdout.flush()
+    return sys.stdout.buffer
+
+
+def stdout_is_terminal() -> bool:
+    """Whether a person sees stdout directly."""
+    return sys.stdout.isatty()

@@ -1,0 +1,60 @@
+"""What the options before the command say, and the settings and the archive that follow from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trailkeep.errors import UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from trailkeep.config import Settings
+
+
+class ReportFormat(StrEnum):
+    """How a command that reports writes its result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The options that stand before the command."""
+
+    archive: Path | None
+    config: Path | None
+
+    def settings(self, **flags: object) -> Settings:
+        """The settings, with the command's own flags (None where not given) over everything else."""
+        from trailkeep.cli import diagnostics
+        from trailkeep.config import load_settings
+
+        settings = load_settings(
+            flags={"archive": self.archive, **flags},
+            environ=os.environ,
+            config_file=self.config,
+            directory=Path.cwd(),
+        )
+        for warning in settings.warnings:
+            diagnostics.warn(warning)
+        return settings
+
+
+def state_of(context: typer.Context) -> State:
+    """The state that the application's callback left in the context."""
+    state = context.find_object(State)
+    if state is None:
+        raise UsageError("the command was called without the application around it")
+    return state
+
+
+def now() -> datetime:
+    """The laptop's clock; the only place of the command line that reads it."""
+    return datetime.now(UTC)

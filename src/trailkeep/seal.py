@@ -1,0 +1,140 @@
+"""The rules of the ledger, without I/O: what an entry says, how entries are chained, and digests over events.
+
+An entry is JSON with sorted keys and no floats, ended by a line feed. The chain is over those exact bytes, so whoever
+has the files can check it with ``sha256sum`` alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trailkeep.errors import ArchiveDamaged, ArchiveTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT = 1
+"""The version of the ledger's entries that this version writes; later ones are refused, not guessed at."""
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that an entry adds: enough to prove its bytes and, for events, its content."""
+
+    path: str
+    """Relative to the archive, with forward slashes."""
+    bytes: int
+    sha256: str
+    rows: int
+    first: str
+    """The first row's moment, as `trailkeep.timespan.format_time` writes it."""
+    last: str
+    events_digest: str | None = None
+    """`events_digest` of the file's ``raw`` column; None for tables without one."""
+
+
+class CoverageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A half-open span of a stream that an entry makes a claim about."""
+
+    organization_id: str
+    kind: str
+    region: str
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+
+
+class StreamRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run asked of one stream and what came of it; written with the run's last entry."""
+
+    organization_id: str
+    kind: str
+    region: str
+    outcome: str
+    """``read`` in full, ``partial``, ``failed`` or ``not_offered``."""
+    start: str | None = msgspec.field(name="from", default=None)
+    """First moment that the run set out to read; None when the stream is not offered."""
+    end: str | None = msgspec.field(name="to", default=None)
+    status: int | None = None
+    """The HTTP status that ended the reading, where one did."""
+    counters: dict[str, int] = {}
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One commit. Fields that are unknown to this version are kept in its bytes, which are never rewritten."""
+
+    format: int
+    seq: int
+    previous: str | None
+    """SHA-256 of the previous entry's bytes, in hexadecimal; None for the first."""
+    archive_id: str
+    operation: str
+    run: str
+    """The run that committed; with `seq` it names the commit's staging folder."""
+    started_at: str
+    finished_at: str
+    tool: dict[str, str]
+    host: str
+    os_user: str
+    organization_id: str | None = None
+    coverage: list[CoverageRecord] = []
+    unreadable: list[CoverageRecord] = []
+    """Spans that fell behind the API's retention before they were read: permanent gaps."""
+    streams: list[StreamRecord] = []
+    files_added: list[FileRecord] = []
+    files_removed: list[str] = []
+    counters: dict[str, int] = {}
+    clock_offset_ms: int | None = None
+    """The API's clock minus ours, in milliseconds; None where the entry asked nothing of the API."""
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The entry's bytes as they are written and hashed."""
+    return msgspec.json.encode(entry, order="sorted") + b"\n"
+
+
+def entry_hash(content: bytes) -> str:
+    """SHA-256 of an entry's exact bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def decode_entry(content: bytes, *, seq: int, previous: str | None, archive_id: str) -> Entry:
+    """Read an entry's bytes and check its place in the chain.
+
+    Raises ArchiveTooNew for a later format, and ArchiveDamaged where the bytes are no entry or do not follow the
+    entry whose hash is `previous`.
+    """
+    name = f"ledger entry {seq}"
+    try:
+        entry_format = msgspec.json.decode(content, type=_FormatOnly).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ArchiveDamaged(f"{name} is not a ledger entry: {error}") from error
+    if entry_format > FORMAT:
+        raise ArchiveTooNew(
+            f"{name} has format {entry_format}; this version reads up to {FORMAT}",
+            hint="Use the version of Trailkeep that wrote it, or a later one.",
+        )
+    try:
+        entry = msgspec.json.decode(content, type=Entry)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ArchiveDamaged(f"{name} is not a ledger entry: {error}") from error
+    if entry.seq != seq:
+        raise ArchiveDamaged(f"{name} says that it is entry {entry.seq}")
+    if entry.previous != previous:
+        raise ArchiveDamaged(f"{name} does not follow entry {seq - 1}: the hash of the previous entry differs")
+    if entry.archive_id != archive_id:
+        raise ArchiveDamaged(f"{name} belongs to archive {entry.archive_id}, not to this one, {archive_id}")
+    return entry
+
+
+def events_digest(raw_digests: Iterable[bytes]) -> str:
+    """SHA-256, in hexadecimal, over the SHA-256 digests (32 bytes each) of every ``raw``, in ascending order.
+
+    It depends on the events only, not on their order or on the files they lie in.
+    """
+    return hashlib.sha256(b"".join(sorted(raw_digests))).hexdigest()
+
+
+class _FormatOnly(msgspec.Struct):
+    format: int

@@ -1,0 +1,69 @@
+"""Names and places inside an archive's folder."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trailkeep.errors import ArchiveDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+ARCHIVE_FILE = "archive.json"
+LEDGER = "ledger"
+STAGING = ".staging"
+CACHE = ".cache"
+LOCK = ".lock"
+KEEP = ".gitkeep"
+
+UNBORN = frozenset({STAGING, CACHE, LOCK, KEEP, LEDGER})
+"""What a folder may hold before it is an archive: an interrupted first run leaves no more than this."""
+
+_ENTRY_NAME = re.compile(r"(\d{8,})\.json")
+_SAFE_PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_=-]+)*/[A-Za-z0-9_.-]+")
+
+
+def entry_name(seq: int) -> str:
+    """The file name of a ledger entry."""
+    return f"{seq:08d}.json"
+
+
+def entry_seq(name: str) -> int | None:
+    """The number of the ledger entry with this file name, or None where it is not an entry's name."""
+    match = _ENTRY_NAME.fullmatch(name)
+    if match is None or entry_name(int(match[1])) != name:
+        return None
+    return int(match[1])
+
+
+def staging_name(seq: int, run: str) -> str:
+    """The folder of a commit below ``.staging``."""
+    return f"{seq:08d}-{run}"
+
+
+def staged_name(index: int, path: str) -> str:
+    """The name in the staging folder of the entry's file number `index`."""
+    return f"{index:04d}-{path.rpartition('/')[2]}"
+
+
+def segment_path(table: str, partition: Mapping[str, str], first: datetime, last: datetime, sha256: str) -> str:
+    """Where a segment lies, relative to the archive."""
+    keys = "".join(f"{key}={value}/" for key, value in partition.items())
+    return f"{table}/{keys}{_compact(first)}_{_compact(last)}_{sha256[:12]}.parquet"
+
+
+def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
+    """The table and the partition values that a live file's path says.
+
+    Raises ArchiveDamaged for a path that could lead out of the archive: a ledger may come from a stranger.
+    """
+    if not _SAFE_PATH.fullmatch(path):
+        raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
+    table, *folders, _name = path.split("/")
+    return table, dict(folder.split("=", 1) for folder in folders if "=" in folder)
+
+
+def _compact(moment: datetime) -> str:
+    return moment.strftime("%Y%m%dT%H%M%S%fZ")

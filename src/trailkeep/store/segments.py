@@ -1,0 +1,122 @@
+"""Segments: one sorted Arrow table as the bytes of one Parquet file, and rows read back from one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from trailkeep import seal
+from trailkeep.errors import ArchiveDamaged
+from trailkeep.timespan import Span, format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from trailkeep.schema import Table
+
+ROW_GROUP_ROWS = 65_536
+COMPRESSION_LEVEL = 3
+_PLAIN_COLUMNS = frozenset({"id", "raw", "request_body", "request_id", "sha256"})
+"""Columns whose values hardly repeat: a dictionary would only cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """The bytes of one segment, with what the ledger says about it."""
+
+    content: bytes | memoryview
+    sha256: str
+    rows: int
+    first: datetime
+    last: datetime
+    events_digest: str | None
+
+    def record(self, path: str) -> seal.FileRecord:
+        """What the ledger keeps of it once it lies at `path`."""
+        return seal.FileRecord(
+            path=path,
+            bytes=len(self.content),
+            sha256=self.sha256,
+            rows=self.rows,
+            first=format_time(self.first),
+            last=format_time(self.last),
+            events_digest=self.events_digest,
+        )
+
+
+def build_segment(table: Table, rows: pa.Table) -> Segment:
+    """Sort `rows`, which has the table's columns and at least one row, and write them as Parquet bytes."""
+    rows = rows.sort_by([(name, "ascending") for name in table.order])
+    sink = pa.BufferOutputStream()
+    names = rows.schema.names
+    pq.write_table(
+        rows,
+        sink,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        row_group_size=ROW_GROUP_ROWS,
+        use_dictionary=[name for name in names if name not in _PLAIN_COLUMNS],
+        write_page_checksum=True,
+        sorting_columns=[pq.SortingColumn(names.index(name)) for name in table.order],
+    )
+    content = memoryview(sink.getvalue())
+    extent = pc.min_max(rows[table.time])
+    return Segment(
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest(),
+        rows=rows.num_rows,
+        first=_utc(extent["min"]),
+        last=_utc(extent["max"]),
+        events_digest=seal.events_digest(raw_digests(rows["raw"])) if "raw" in names else None,
+    )
+
+
+def raw_digests(raw: pa.ChunkedArray) -> Iterator[bytes]:
+    """SHA-256 of every value's bytes, without making a Python string of any."""
+    for chunk in raw.chunks:
+        _validity, offsets_buffer, content_buffer = chunk.buffers()
+        if content_buffer is None:
+            continue
+        offsets = memoryview(offsets_buffer).cast("i")[chunk.offset : chunk.offset + len(chunk) + 1]
+        content = memoryview(content_buffer)
+        for index in range(len(chunk)):
+            yield hashlib.sha256(content[offsets[index] : offsets[index + 1]]).digest()
+
+
+def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -> pa.Table:
+    """Some columns of the rows of a segment inside `span`, in the segment's order.
+
+    Page checksums are checked. Raises ArchiveDamaged, with the file's name, for what cannot be read.
+    """
+    filters = None
+    if span is not None:
+        recorded_at = pc.field("recorded_at")
+        # The column has no zone: a moment is compared as the UTC time that it stands for.
+        filters = (recorded_at >= _naive(span.start)) & (recorded_at < _naive(span.end))
+    try:
+        return pq.read_table(
+            path, columns=list(columns), filters=filters, partitioning=None, page_checksum_verification=True
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveDamaged(
+            f"{path} cannot be read: {error}",
+            hint="Restore the file from a copy of the archive; its SHA-256 is in the ledger.",
+        ) from error
+
+
+def _naive(moment: datetime) -> pa.Scalar:
+    return pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
+
+
+def _utc(value: pa.Scalar) -> datetime:
+    from datetime import UTC
+
+    moment: datetime = value.as_py()
+    return moment.replace(tzinfo=UTC)
