@@ -72,7 +72,13 @@ class Table:
         return self.arrow_schema.empty_table()
 
 
-_ID = Column(name="id", type=pa.string(), path="$.id", nullable=False, description="The event's id, as the API gave it.")
+_ID = Column(
+    name="id",
+    type=pa.string(),
+    path="$.id",
+    nullable=False,
+    description="The event's id, as the API gave it.",
+)
 _RECORDED_AT = Column(
     name="recorded_at",
     type=TIMESTAMP,
@@ -81,10 +87,16 @@ _RECORDED_AT = Column(
     description="When the event was recorded, UTC, cut to microseconds.",
 )
 _LOCALITY = Column(
-    name="locality", type=pa.string(), path="$.locality", description="The region or zone acted in, such as fr-par-1."
+    name="locality",
+    type=pa.string(),
+    path="$.locality",
+    description="The region or zone acted in, such as fr-par-1.",
 )
 _PROJECT_ID = Column(
-    name="project_id", type=pa.string(), path="$.project_id", description="The Project acted in; null where none."
+    name="project_id",
+    type=pa.string(),
+    path="$.project_id",
+    description="The Project acted in; null where none.",
 )
 _SOURCE_IP = Column(
     name="source_ip",
@@ -147,7 +159,9 @@ API_EVENTS = Table(
             path="$.method_name",
             description="The method called, such as CreateServer.",
         ),
-        Column(name="request_id", type=pa.string(), path="$.request_id", description="The id of the API request."),
+        Column(
+            name="request_id", type=pa.string(), path="$.request_id", description="The id of the API request."
+        ),
         Column(
             name="status_code",
             type=pa.int32(),
@@ -195,7 +209,10 @@ AUTHENTICATION_EVENTS = Table(
         ),
         Column(name="origin", type=pa.string(), path="$.origin", description="public_api or admin_api."),
         Column(
-            name="mfa_type", type=pa.string(), path="$.mfa_type", description="totp; null where no second factor was used."
+            name="mfa_type",
+            type=pa.string(),
+            path="$.mfa_type",
+            description="totp; null where no second factor was used.",
         ),
         _RESOURCES,
         _LEDGER_SEQ,
@@ -213,7 +230,9 @@ SYSTEM_EVENTS = Table(
         _PROJECT_ID,
         _PRODUCT_NAME,
         Column(name="source", type=pa.string(), path="$.source", description="Where the action came from."),
-        Column(name="system_name", type=pa.string(), path="$.system_name", description="The system that acted."),
+        Column(
+            name="system_name", type=pa.string(), path="$.system_name", description="The system that acted."
+        ),
         Column(name="kind", type=pa.string(), path="$.kind", description="cron or notification."),
         _RESOURCES,
         _LEDGER_SEQ,
@@ -238,7 +257,12 @@ QUARANTINE = Table(
     description="What the API sent among its events that is not a JSON object with an id and a time.",
     columns=(
         Column(name="kind", type=pa.string(), nullable=False, description="api, authentication or system."),
-        Column(name="received_at", type=TIMESTAMP, nullable=False, description="When it was received, by the API's clock."),
+        Column(
+            name="received_at",
+            type=TIMESTAMP,
+            nullable=False,
+            description="When it was received, by the API's clock.",
+        ),
         Column(name="reason", type=pa.string(), nullable=False, description="What is wrong with it."),
         Column(name="sha256", type=pa.string(), nullable=False, description="SHA-256 of its bytes."),
         _LEDGER_SEQ,
@@ -253,13 +277,38 @@ REQUESTS = Table(
     description="The acquisition log: one row for every page that the API answered.",
     columns=(
         Column(name="run", type=pa.string(), nullable=False, description="The run that asked."),
-        Column(name="organization_id", type=pa.string(), nullable=False, description="The Organization asked for."),
+        Column(
+            name="organization_id",
+            type=pa.string(),
+            nullable=False,
+            description="The Organization asked for.",
+        ),
         Column(name="kind", type=pa.string(), nullable=False, description="api, authentication or system."),
         Column(name="region", type=pa.string(), nullable=False, description="The region asked."),
-        Column(name="window_start", type=TIMESTAMP, nullable=False, description="First moment of the window asked for."),
-        Column(name="window_end", type=TIMESTAMP, nullable=False, description="The moment after the window's last."),
-        Column(name="page", type=pa.int32(), nullable=False, description="The page's number in its window, from 1."),
-        Column(name="received_at", type=TIMESTAMP, nullable=False, description="When it was received, by our clock."),
+        Column(
+            name="window_start",
+            type=TIMESTAMP,
+            nullable=False,
+            description="First moment of the window asked for.",
+        ),
+        Column(
+            name="window_end",
+            type=TIMESTAMP,
+            nullable=False,
+            description="The moment after the window's last.",
+        ),
+        Column(
+            name="page",
+            type=pa.int32(),
+            nullable=False,
+            description="The page's number in its window, from 1.",
+        ),
+        Column(
+            name="received_at",
+            type=TIMESTAMP,
+            nullable=False,
+            description="When it was received, by our clock.",
+        ),
         Column(name="status", type=pa.int32(), nullable=False, description="The HTTP status."),
         Column(name="request_id", type=pa.string(), description="The API's X-Request-Id."),
         Column(name="server_date", type=TIMESTAMP, description="The API's Date header."),
@@ -267,7 +316,10 @@ REQUESTS = Table(
         Column(name="sha256", type=pa.string(), nullable=False, description="SHA-256 of the body."),
         Column(name="events", type=pa.int32(), nullable=False, description="Events in the body."),
         Column(
-            name="attempts", type=pa.int32(), nullable=False, description="Requests that it took, the answered one included."
+            name="attempts",
+            type=pa.int32(),
+            nullable=False,
+            description="Requests that it took, the answered one included.",
         ),
         _LEDGER_SEQ,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Each module registers its commands on `app.app`; none of them imports anything heavy before a command runs.
+from trailkeep.cli import config as _config  # noqa: F401
 from trailkeep.cli.app import main
 
 __all__ = ["main"]

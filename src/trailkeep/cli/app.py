@@ -76,6 +76,3 @@ def main() -> None:
         sys.exit(int(ExitCode.USAGE))
     sys.exit(int(code or 0))
 
-
-# Each module registers its commands on `app`; none of them imports anything heavy before a command runs.
-from trailkeep.cli import config as _config  # noqa: E402, F401

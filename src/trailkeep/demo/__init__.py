@@ -1,4 +1,4 @@
-"""A stand-in for the Audit Trail API with a made-up Organization in it, to try and to test Trailkeep without an account.
+"""A stand-in for the Audit Trail API and a made-up Organization: Trailkeep without an account.
 
 `story` writes the Organization, ninety days of its work and one incident; `emulator` is the API as a WSGI
 application, with faults on demand; `serve` puts it on a loopback port. Nothing here shares code with what it

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class When:
     """Which requests a fault strikes: those that any of the conditions names; without one, none.
 
-    Ordinals start at 1 and count, from the moment the faults were set, the requests whose path contains `path`.
+    Ordinals start at 1 when the faults are set, and count the requests whose path contains `path`.
     A retry is a request like any other, so ``When(first=2)`` lets a third attempt through.
     """
 
@@ -49,8 +49,8 @@ ALWAYS = When(every=1)
 class Faults:
     """Everything that can go wrong, all off by default; several can strike one request.
 
-    Where the real API's behaviour is unknown (bounds, page sizes, tokens) the choice is here too, with the most
-    likely one as default.
+    Where the real API's behaviour is unknown (bounds, page sizes, tokens) the choice is here too, with
+    the most likely one as default.
     """
 
     # Time
@@ -78,7 +78,7 @@ class Faults:
     revoked_key: When = NEVER
     """401, as if the key had just been deleted."""
     denied_permissions: Collection[str] = ()
-    """403 for whatever needs one of these permission sets: AuditTrailReadOnly, IAMReadOnly, ProjectReadOnly."""
+    """403 for what needs one of these permission sets: AuditTrailReadOnly, IAMReadOnly, ProjectReadOnly."""
     absent_regions: Collection[str] = ()
     """404 for the Audit Trail of these regions."""
     absent_streams: Collection[str] = ()
@@ -112,15 +112,15 @@ class Faults:
     """A page token older than this, by the emulator's clock, is refused."""
     token_pages: int | None = None
     """A read may take this many pages; the token for the next one is refused."""
-    token_kind: Literal["cursor", "offset"] = "cursor"
-    """A token that counts rows shifts when an event appears before it; one that names the last row does not."""
+    paging: Literal["cursor", "offset"] = "cursor"
+    """A token either names the last row, or counts rows and shifts when an event appears before them."""
     repeated_token: When = NEVER
-    """next_page_token leads back to `repeated_token_to`; the page itself is as it should be."""
-    repeated_token_to: Literal["asked", "first"] = "asked"
+    """next_page_token leads back to `repeat_leads_to`; the page itself is as it should be."""
+    repeat_leads_to: Literal["asked", "first"] = "asked"
     """The token that was asked with, or the first one of the read."""
     refused_token: When = NEVER
     """400 for a page token that is good; requests without one are not struck."""
-    last_token: Literal["absent", "null", "empty"] = "absent"
+    last_page: Literal["absent", "null", "empty"] = "absent"
     """How the last page says that it is the last."""
     trailing_page: bool = False
     """The last page with rows has a token too, which leads to an empty page."""
@@ -149,7 +149,7 @@ _STRIKING = tuple(each.name for each in fields(Faults) if each.type == "When")
 
 @dataclass(slots=True)
 class Injector:
-    """Decides, for one assignment of `Faults`, what strikes which request; not safe for use by two threads at once."""
+    """Decides, for one assignment of `Faults`, what strikes which request; for one thread at a time."""
 
     faults: Faults
     seed: int

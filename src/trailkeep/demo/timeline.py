@@ -16,7 +16,7 @@ _ORDINAL_BITS = 32
 
 
 def nanoseconds(text: str) -> int:
-    """An RFC 3339 time as nanoseconds since 1970, decimals past the ninth cut off; raises ValueError for other text."""
+    """An RFC 3339 time as nanoseconds since 1970, further decimals cut; raises ValueError for other text."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not an RFC 3339 time")
@@ -42,8 +42,8 @@ def recorded_at_of(raw: bytes) -> int | None:
 class Timeline:
     """The events of one stream by (time, order of arrival).
 
-    A key is a single integer, the time in nanoseconds above the ordinal of arrival: it compares quickly, and is
-    unique among all timelines whose ordinals come from one counter.
+    A key is a single integer, the time in nanoseconds above the ordinal of arrival: it compares quickly, and
+    is unique among all timelines whose ordinals come from one counter.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Timeline:
             self._insert(key, raw)
 
     def replace(self, event_id: str, raw: bytes) -> None:
-        """Give the event with this id other bytes in the same place; raises KeyError where it is not visible."""
+        """Give the event with this id other bytes in its place; raises KeyError where it is not visible."""
         needle = event_id.encode()
         for at, row in enumerate(self.rows):
             if needle in row and json.loads(row).get("id") == event_id:

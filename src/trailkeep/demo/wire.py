@@ -22,4 +22,4 @@ class Wire:
 
 
 class WireFault(ConnectionResetError):
-    """A reset or a cut body where no `Wire` is offered: in plain WSGI use the connection can only fail as a whole."""
+    """A reset or a cut body where no `Wire` is offered: plain WSGI can only fail as a whole."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,7 +17,6 @@ from trailkeep.timespan import Span, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from trailkeep.schema import Table
@@ -53,7 +53,8 @@ class Segment:
 
 def build_segment(table: Table, rows: pa.Table) -> Segment:
     """Sort `rows`, which has the table's columns and at least one row, and write them as Parquet bytes."""
-    rows = rows.sort_by([(name, "ascending") for name in table.order])
+    if not _is_sorted(table, rows):
+        rows = rows.sort_by([(name, "ascending") for name in table.order])
     sink = pa.BufferOutputStream()
     names = rows.schema.names
     pq.write_table(
@@ -111,12 +112,25 @@ def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -
         ) from error
 
 
+def _is_sorted(table: Table, rows: pa.Table) -> bool:
+    """Whether the rows stand in the table's order. Pages arrive so, and sorting costs more than writing."""
+    tied: pa.ChunkedArray | None = None
+    for name in table.order:
+        former, latter = rows[name][:-1], rows[name][1:]
+        wrong = pc.greater(former, latter)
+        if pc.any(pc.and_(tied, wrong) if tied is not None else wrong).as_py():
+            return False
+        equal = pc.equal(former, latter)
+        tied = pc.and_(tied, equal) if tied is not None else equal
+        if not pc.any(tied).as_py():
+            return True
+    return True
+
+
 def _naive(moment: datetime) -> pa.Scalar:
     return pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
 
 
 def _utc(value: pa.Scalar) -> datetime:
-    from datetime import UTC
-
     moment: datetime = value.as_py()
     return moment.replace(tzinfo=UTC)

@@ -66,7 +66,9 @@ class Writer:
     The folder is made an archive if it is none yet; what an earlier writer left unfinished is mended first.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], datetime], disk: Disk | None = None, run: str | None = None):
+    def __init__(
+        self, path: Path, *, clock: Callable[[], datetime], disk: Disk | None = None, run: str | None = None
+    ):
         self.path = path
         self.run = run or uuid4().hex
         self.archive: Archive
@@ -110,7 +112,9 @@ class Writer:
         try:
             with store_errors("cannot commit to the archive, which stays as it was"):
                 content = self._stage(commit, seq, staging)
-                self._disk.link(staging / layout.entry_name(seq), self.path / layout.LEDGER / layout.entry_name(seq))
+                self._disk.link(
+                    staging / layout.entry_name(seq), self.path / layout.LEDGER / layout.entry_name(seq)
+                )
         except BaseException:
             with contextlib.suppress(OSError):
                 self._disk.remove_tree(staging)
@@ -131,7 +135,9 @@ class Writer:
         records: list[seal.FileRecord] = []
         for index, new in enumerate(commit.added):
             segment = build_segment(new.table, _with_seq(new.table, new.rows, seq))
-            path = layout.segment_path(new.table.name, new.partition, segment.first, segment.last, segment.sha256)
+            path = layout.segment_path(
+                new.table.name, new.partition, segment.first, segment.last, segment.sha256
+            )
             self._disk.write(staging / layout.staged_name(index, path), bytes(segment.content), SEGMENT_MODE)
             records.append(segment.record(path))
         content = seal.encode_entry(self._entry(commit, seq, records))
@@ -219,7 +225,12 @@ class Writer:
                 f"the archive {self.path} is being written by {_holder(self.path / layout.LOCK)}",
                 hint="Wait until it has ended, then run the command again.",
             ) from None
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "user": _os_user(), "since": format_time(self._clock())}
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "user": _os_user(),
+            "since": format_time(self._clock()),
+        }
         (self.path / layout.LOCK).write_text(json.dumps(holder), encoding="utf-8")
 
     def _release(self) -> None:

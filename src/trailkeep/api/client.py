@@ -1,0 +1,360 @@
+"""One request to the API: sent, paced, retried, and its answer or its failure named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import stamina
+
+from trailkeep import __version__, jsonscan
+from trailkeep.errors import (
+    AuthenticationFailed,
+    NotOffered,
+    PermissionDenied,
+    RemoteError,
+    RemoteUnavailable,
+    RequestRefused,
+    TokenRefused,
+)
+from trailkeep.timespan import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from trailkeep.api.pacer import Pacer
+    from trailkeep.streams import Kind, Stream
+    from trailkeep.timespan import Span
+
+_T = TypeVar("_T")
+
+PAGE_SIZE = 100
+CONNECT_TIMEOUT_SECONDS = 10.0
+READ_TIMEOUT_SECONDS = 60.0
+RETRIES = 7
+"""Further tries after a failure that may pass, with growing pauses: about half a minute in all."""
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 16.0
+REFUSALS = 100
+"""How often one request may be told to come back later (429, or 503 with Retry-After) before it counts as failed."""
+MESSAGE_CHARACTERS = 500
+"""What an error of the API's is cut to before it is shown."""
+
+_PATHS: dict[Kind, str] = {
+    "api": "events",
+    "authentication": "authentication-events",
+    "system": "system-events",
+}
+_LOOPBACK = ("localhost", "127.", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One answered page of events, and how it was got."""
+
+    events: list[msgspec.Raw] | list[bytes]
+    """Each event's bytes, as the API sent them."""
+    next_token: str | None
+    status: int
+    bytes: int
+    """Length of the body."""
+    sha256: str
+    """SHA-256 of the body, in hexadecimal."""
+    request_id: str | None
+    server_date: datetime | None
+    received_at: datetime
+    attempts: int
+
+
+class _Body(msgspec.Struct):
+    events: list[msgspec.Raw]
+    next_page_token: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+# Retries are no news: a run tells how often it asked. Without this they would be logged to stderr.
+stamina.instrumentation.set_on_retry_hooks([])
+
+
+class _MayPass(Exception):
+    """A failure that a further try may mend."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    sent: int = 0
+    refused: int = 0
+
+
+class Client:
+    """Asks the API on behalf of one Organization. Threads may share it; the secret stays inside."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        secret_key: str,
+        organization_id: str,
+        clock: Callable[[], datetime],
+        pacer: Pacer,
+        insecure: bool = False,
+        connections: int = 8,
+        retries: int = RETRIES,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.organization_id = organization_id
+        self.base_url = base_url.rstrip("/")
+        self.retries = retries
+        self._clock = clock
+        self._pacer = pacer
+        host = urlsplit(self.base_url).hostname or ""
+        self._http = httpx.Client(
+            headers={
+                "X-Auth-Token": secret_key,
+                "Accept": "application/json",
+                "User-Agent": f"trailkeep/{__version__}",
+            },
+            timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # A redirect to another host would carry the key there.
+            follow_redirects=False,
+            verify=not insecure,
+            # A proxy of the environment is for the world outside, not for this machine.
+            trust_env=not host.startswith(_LOOPBACK),
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def page(
+        self,
+        stream: Stream,
+        bounds: Span,
+        token: str | None = None,
+        *,
+        size: int = PAGE_SIZE,
+        retries: int | None = None,
+    ) -> Page:
+        """One page of a stream's events between `bounds`, oldest first.
+
+        Whether the API counts the bounds themselves is not known: ask a little wider than needed. Raises a RemoteError
+        by what went wrong, TokenRefused for a page token that is no longer taken, and Stopped.
+        """
+        parameters = {
+            "organization_id": stream.organization_id,
+            "recorded_after": format_time(bounds.start),
+            "recorded_before": format_time(bounds.end),
+            "order_by": "recorded_at_asc",
+            "page_size": str(size),
+        }
+        if token is not None:
+            parameters["page_token"] = token
+        path = f"/audit-trail/v1alpha1/regions/{stream.region}/{_PATHS[stream.kind]}"
+
+        def read(response: httpx.Response, attempts: int) -> Page:
+            body = response.content
+            events, next_token = split_body(body)
+            return Page(
+                events=events,
+                next_token=next_token,
+                status=response.status_code,
+                bytes=len(body),
+                sha256=hashlib.sha256(body).hexdigest(),
+                request_id=response.headers.get("X-Request-Id"),
+                server_date=server_date(response),
+                received_at=self._clock(),
+                attempts=attempts,
+            )
+
+        return self._ask(path, parameters, read, retries=retries)
+
+    def json(
+        self, path: str, parameters: Mapping[str, str] | None = None, *, retries: int | None = None
+    ) -> Any:
+        """Another resource of the API, decoded. Raises like `page`."""
+
+        def read(response: httpx.Response, _attempts: int) -> Any:
+            return json.loads(response.content)
+
+        return self._ask(path, dict(parameters or {}), read, retries=retries)
+
+    def _ask(
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        read: Callable[[httpx.Response, int], _T],
+        *,
+        retries: int | None,
+    ) -> _T:
+        """Send until an answer has been read in full: a cut-off body shows only when it is decoded."""
+        tries = _Tries()
+        try:
+            for attempt in stamina.retry_context(
+                on=_MayPass,
+                attempts=1 + (self.retries if retries is None else retries),
+                timeout=None,
+                wait_initial=FIRST_PAUSE_SECONDS,
+                wait_max=LONGEST_PAUSE_SECONDS,
+                wait_jitter=FIRST_PAUSE_SECONDS,
+            ):
+                with attempt:
+                    return read(self._send(path, parameters, tries), tries.sent)
+        except _MayPass as failure:
+            raise RemoteUnavailable(
+                f"{self.base_url}{path}: {failure}, also after {tries.sent} tries",
+                hint="Run the command again later; what was read in full is kept.",
+            ) from failure
+        raise AssertionError("a retry ends with an answer or with an error")
+
+    def _send(self, path: str, parameters: Mapping[str, str], tries: _Tries) -> httpx.Response:
+        """One answer with status 200, waiting as often as the API says that it is asked too much."""
+        while True:
+            asked_at = self._pacer.wait()
+            tries.sent += 1
+            try:
+                response = self._http.get(self.base_url + path, params=dict(parameters))
+            except httpx.InvalidURL as error:
+                raise RequestRefused(
+                    f"{self.base_url} is not a URL: {error}", hint="Correct SCW_API_URL."
+                ) from error
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise _transport_failure(self.base_url, error) from error
+            retry_after = _retry_after_seconds(response, self._clock())
+            if response.status_code == 429 or (response.status_code == 503 and retry_after is not None):
+                self._pacer.refused(asked_at, retry_after)
+                tries.refused += 1
+                if tries.refused > REFUSALS:
+                    raise _MayPass(f"it still answers {response.status_code}")
+                continue
+            self._pacer.answered()
+            if response.status_code != 200:
+                raise _failure(response, path, token="page_token" in parameters)
+            return response
+
+
+def split_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], str | None]:
+    """The events of a page, each verbatim, and the next page's token, None on the last page.
+
+    A body without an array of events is never taken for an empty page. Raises a failure that may pass.
+    """
+    try:
+        page = _decoder.decode(body)
+        return page.events, page.next_page_token or None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        fields = jsonscan.members(body)
+        events = jsonscan.elements(fields.get("events", b""))
+        token = json.loads(fields.get("next_page_token", b"null"))
+        for event in events:
+            _check_json(event)
+    except ValueError as error:
+        raise _MayPass(f"it answered what is not a page of events ({error})") from error
+    return events, token if isinstance(token, str) and token else None
+
+
+def server_date(response: httpx.Response) -> datetime | None:
+    """The API's clock, to the second, or None where the answer does not tell."""
+    try:
+        moment = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _check_json(text: bytes) -> None:
+    """Raise ValueError for what no parser would take; depth and lone surrogates are not the API's mistakes."""
+    try:
+        json.loads(text, strict=False)
+    except RecursionError:
+        return
+
+
+def _retry_after_seconds(response: httpx.Response, now: datetime) -> float | None:
+    text = response.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    if text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    # The date is on the API's clock; ours may be an hour off.
+    base = server_date(response) or now
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - base) / timedelta(seconds=1))
+
+
+def _transport_failure(base_url: str, error: Exception) -> Exception:
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return RequestRefused(f"{base_url} is not an http or https URL", hint="Correct SCW_API_URL.")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return RemoteUnavailable(
+                f"{base_url}: its TLS certificate is not trusted: {cause.verify_message}",
+                hint="Check SCW_API_URL and the system's certificates (SSL_CERT_FILE); behind a proxy, trust its authority.",
+            )
+        cause = cause.__cause__ or cause.__context__
+    return _MayPass(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _failure(response: httpx.Response, path: str, *, token: bool) -> Exception:
+    """The error that an answer other than 200 stands for."""
+    status, said = response.status_code, _said(response)
+    where = f"{path}: {status}{said}"
+    if status == 401:
+        return AuthenticationFailed(
+            f"the API does not accept the secret key ({status}{said})",
+            hint="Check SCW_SECRET_KEY or the profile; `trailkeep config show` says where the key comes from.",
+        )
+    if status == 403:
+        return PermissionDenied(
+            f"the key may not read {path} ({status}{said})",
+            hint="Grant AuditTrailReadOnly at Organization scope (IAMReadOnly for names): `trailkeep config policy`"
+            " prints the policy.",
+        )
+    if (status >= 500 and status != 501) or status in (408, 425):
+        return _MayPass(f"it answered {status}{said}")
+    if token and 400 <= status < 500:
+        return TokenRefused(f"the API no longer takes a page token ({where})")
+    if status in (404, 501):
+        return NotOffered(f"the API does not offer {path} ({status}{said})", status=status)
+    if 300 <= status < 400:
+        return RequestRefused(
+            f"{path} redirects to {response.headers.get('Location', 'nowhere')!r}, which is not followed: the key would"
+            " go along",
+            hint="Set SCW_API_URL to the API's own address.",
+        )
+    if 400 <= status < 500:
+        return RequestRefused(f"the API refused the request ({where})")
+    return RemoteError(f"the API answered what is not expected ({where})")
+
+
+def _said(response: httpx.Response) -> str:
+    """What the API's error says, in short; a gateway may answer HTML, which is left out."""
+    try:
+        answer = response.json()
+        message, details = answer.get("message"), answer.get("details")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    text = f": {message}" if isinstance(message, str) and message else ""
+    if isinstance(details, list) and details:
+        text += f" {json.dumps(details, ensure_ascii=True)}"
+    return text[:MESSAGE_CHARACTERS]

@@ -1,0 +1,32 @@
+"""The API client that the settings describe."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING
+
+from trailkeep.cli.state import now
+
+if TYPE_CHECKING:
+    from trailkeep.api import Client
+    from trailkeep.config import Settings
+
+
+def open_client(settings: Settings, *, stop: Event | None = None, retries: int | None = None) -> Client:
+    """A client, to be closed by its caller. Raises ConfigError where credentials are missing.
+
+    Setting `stop` ends waiting; `retries` replaces the client's own number of further tries.
+    """
+    from trailkeep import api
+
+    credentials = settings.credentials()
+    return api.Client(
+        base_url=settings.api_url,
+        secret_key=credentials.secret_key.reveal(),
+        organization_id=credentials.organization_id,
+        clock=now,
+        pacer=api.Pacer(stop or Event()),
+        insecure=settings.insecure,
+        connections=settings.concurrency,
+        retries=api.RETRIES if retries is None else retries,
+    )

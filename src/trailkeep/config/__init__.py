@@ -1,0 +1,10 @@
+"""Settings and credentials, from flags, environment, trailkeep.toml and the scw CLI's config file."""
+
+from __future__ import annotations
+
+from trailkeep.config.declared import SETTINGS, Setting
+from trailkeep.config.load import load_settings
+from trailkeep.config.secret import Secret
+from trailkeep.config.settings import Credentials, Settings
+
+__all__ = ["SETTINGS", "Credentials", "Secret", "Setting", "Settings", "load_settings"]

@@ -1,0 +1,151 @@
+"""What the ledger proves to have been read of each stream, and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, cast
+
+from trailkeep.schema import TIMESTAMP
+from trailkeep.streams import RETENTION_DAYS, Kind, Stream
+from trailkeep.timespan import Span, intersect, parse_moment, subtract, union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from trailkeep.seal import CoverageRecord, StreamRecord
+    from trailkeep.store import Ledger
+
+RETENTION = timedelta(days=RETENTION_DAYS)
+
+
+class GapReason(StrEnum):
+    """Why a span is missing."""
+
+    UNREAD = "unread"
+    """It was to be read and was not; the API still has it."""
+    UNREADABLE = "unreadable"
+    """It fell behind the API's retention before it was read: nothing can bring it back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A span that a run set out to read, or that lies between spans that were read, and that was never read."""
+
+    span: Span
+    reason: GapReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCoverage:
+    """All that the ledger says about one stream."""
+
+    stream: Stream
+    covered: tuple[Span, ...]
+    """What was read in full, in ascending order, without touching neighbours."""
+    asked: tuple[Span, ...]
+    """What runs set out to read."""
+    gaps: tuple[Gap, ...]
+    not_offered_since: str | None
+    """When the region last answered that it has no such stream, if that was its last answer."""
+    last_read_at: str | None
+    """When an entry last added coverage."""
+
+    @property
+    def end(self) -> datetime | None:
+        """The moment up to which the stream was read, wherever gaps lie before it."""
+        return self.covered[-1].end if self.covered else None
+
+    def oldest_unread(self) -> datetime | None:
+        """The first moment that is still to be read: the first readable gap's, or else the covered end."""
+        readable = [gap.span.start for gap in self.gaps if gap.reason is GapReason.UNREAD]
+        return min(readable) if readable else self.end
+
+
+def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
+    """The coverage of every stream that the ledger knows, in order. `now` decides what is still readable."""
+    folded: dict[Stream, _Folded] = {}
+    for entry in ledger.entries:
+        for claim in entry.coverage:
+            stream = folded.setdefault(_stream(claim), _Folded())
+            stream.covered.append(_span(claim))
+            stream.last_read_at, stream.not_offered_since = entry.finished_at, None
+        for lost in entry.unreadable:
+            folded.setdefault(_stream(lost), _Folded()).unreadable.append(_span(lost))
+        for record in entry.streams:
+            stream = folded.setdefault(_stream(record), _Folded())
+            if record.outcome == "not_offered":
+                stream.not_offered_since = entry.finished_at
+            elif record.start and record.end:
+                stream.asked.append(Span(parse_moment(record.start), parse_moment(record.end)))
+    return [folded[stream].coverage(stream, now) for stream in sorted(folded)]
+
+
+def coverage_tables(ledger: Ledger, now: datetime) -> dict[str, pa.Table]:
+    """The tables behind the views ``coverage`` and ``gaps``: spans by stream, with half-open UTC times."""
+    streams = stream_coverage(ledger, now)
+    covered = [(each.stream, span) for each in streams for span in each.covered]
+    gaps = [(each.stream, gap) for each in streams for gap in each.gaps]
+    return {
+        "coverage": _table(covered),
+        "gaps": _table([(stream, gap.span) for stream, gap in gaps], [str(gap.reason) for _stream, gap in gaps]),
+    }
+
+
+class _Folded:
+    """What has been read of one stream's records so far."""
+
+    def __init__(self) -> None:
+        self.covered: list[Span] = []
+        self.asked: list[Span] = []
+        self.unreadable: list[Span] = []
+        self.not_offered_since: str | None = None
+        self.last_read_at: str | None = None
+
+    def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
+        covered = union(self.covered)
+        hull = union([*covered, *self.asked])
+        missing = subtract([Span(hull[0].start, hull[-1].end)], covered) if hull else []
+        # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
+        edge = now - RETENTION
+        lost = [*self.unreadable, *(Span(gap.start, edge) for gap in missing if gap.start < edge)]
+        gaps = [
+            *(Gap(span=span, reason=GapReason.UNREADABLE) for span in intersect(missing, lost)),
+            *(Gap(span=span, reason=GapReason.UNREAD) for span in subtract(missing, lost)),
+        ]
+        return StreamCoverage(
+            stream=stream,
+            covered=tuple(covered),
+            asked=tuple(union(self.asked)),
+            gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
+            not_offered_since=self.not_offered_since,
+            last_read_at=self.last_read_at,
+        )
+
+
+def _stream(record: CoverageRecord | StreamRecord) -> Stream:
+    return Stream(organization_id=record.organization_id, kind=cast("Kind", record.kind), region=record.region)
+
+
+def _span(record: CoverageRecord) -> Span:
+    return Span(parse_moment(record.start), parse_moment(record.end))
+
+
+def _table(spans: Iterable[tuple[Stream, Span]], reasons: list[str] | None = None) -> pa.Table:
+    import pyarrow as pa
+
+    rows = list(spans)
+    columns: dict[str, pa.Array] = {
+        "organization_id": pa.array([stream.organization_id for stream, _span in rows], pa.string()),
+        "kind": pa.array([stream.kind for stream, _span in rows], pa.string()),
+        "region": pa.array([stream.region for stream, _span in rows], pa.string()),
+        "start_at": pa.array([span.start.replace(tzinfo=None) for _stream, span in rows], TIMESTAMP),
+        "end_at": pa.array([span.end.replace(tzinfo=None) for _stream, span in rows], TIMESTAMP),
+    }
+    if reasons is not None:
+        columns["reason"] = pa.array(reasons, pa.string())
+    return pa.table(columns)

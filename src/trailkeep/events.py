@@ -1,0 +1,336 @@
+"""From an event's bytes to its row: what identifies it, the typed columns, and whether two versions say the same.
+
+The fast way reads an event as a typed struct. An event that does not fit (an ill-typed field, a lone surrogate, nesting
+beyond a parser's stack) goes the slow way, alone: each field that can be read is, each other one is null, and ``raw``
+keeps the bytes. Which way an event goes depends on its own bytes only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from trailkeep import jsonscan
+from trailkeep.schema import EVENT_TABLES, RESOURCE, TIMESTAMP
+from trailkeep.timespan import parse_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trailkeep.streams import Kind
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_INT32 = range(-(2**31), 2**31)
+_NULL = msgspec.Raw(b"null")
+
+
+class Arrival(NamedTuple):
+    """An event as it arrived: its bytes, and what identifies it and puts it in order."""
+
+    raw: bytes
+    id: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """Something among the events that is not a JSON object with an id and a time."""
+
+    raw: bytes
+    reason: str
+
+
+class _Identity(msgspec.Struct, gc=False):
+    id: str
+    recorded_at: str
+
+
+class _Principal(msgspec.Struct, gc=False):
+    id: str | None = None
+
+
+class _Resource(msgspec.Struct, gc=False):
+    id: str | None = None
+    type: str | None = None
+    name: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    deleted_at: str | None = None
+    info: str | None = msgspec.field(name="", default=None)
+    """JSON text of ``<type>_info``, whose key varies: it is filled in afterwards."""
+
+
+class _InfoOnly(msgspec.Struct, gc=False):
+    resources: list[dict[str, msgspec.Raw]] = []
+
+
+class _Event(msgspec.Struct, gc=False):
+    """Every field that becomes a column, of all kinds; a field that a kind does not have is absent."""
+
+    locality: str | None = None
+    project_id: str | None = None
+    principal: _Principal | None = None
+    source_ip: str | None = None
+    user_agent: str | None = None
+    product_name: str | None = None
+    service_name: str | None = None
+    method_name: str | None = None
+    request_id: str | None = None
+    status_code: int | None = None
+    request_body: msgspec.Raw = _NULL
+    resources: list[_Resource] | None = None
+    result: str | None = None
+    failure_reason: str | None = None
+    country_code: str | None = None
+    method: str | None = None
+    origin: str | None = None
+    mfa_type: str | None = None
+    source: str | None = None
+    system_name: str | None = None
+    kind: str | None = None
+
+
+_identity_decoder = msgspec.json.Decoder(_Identity)
+_event_decoder = msgspec.json.Decoder(_Event)
+_info_decoder = msgspec.json.Decoder(_InfoOnly)
+_TEXT_FIELDS = tuple(
+    name
+    for name in _Event.__struct_fields__
+    if name not in {"principal", "status_code", "request_body", "resources"}
+)
+_UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def identify(raws: Iterable[bytes | msgspec.Raw]) -> tuple[list[Arrival], list[Reject]]:
+    """Tell events from what is none, and read each event's id and time."""
+    arrivals: list[Arrival] = []
+    rejects: list[Reject] = []
+    for item in raws:
+        raw = bytes(item)
+        try:
+            if not raw.isascii():
+                raw.decode()
+            identity = _identity_decoder.decode(raw)
+            arrival = Arrival(raw, identity.id, parse_moment(identity.recorded_at))
+        except (*_UNFIT, ValueError):
+            arrival = Arrival(raw, "", _EPOCH)
+        if not arrival.id:
+            try:
+                arrival = _identify_slowly(raw)
+            except ValueError as error:
+                rejects.append(Reject(raw=raw, reason=str(error)))
+                continue
+        arrivals.append(arrival)
+    return arrivals, rejects
+
+
+def to_rows(kind: Kind, arrivals: Sequence[Arrival]) -> pa.Table:
+    """The rows of `arrivals`, in their order, with the columns of the kind's table but ``ledger_seq``."""
+    table = EVENT_TABLES[kind]
+    events = [_read(arrival.raw) for arrival in arrivals]
+    columns: dict[str, pa.Array] = {
+        "id": pa.array([arrival.id for arrival in arrivals], pa.string()),
+        "recorded_at": moments_to_arrow(arrival.recorded_at for arrival in arrivals),
+        "raw": raw_to_arrow([arrival.raw for arrival in arrivals]),
+        "resources": _resources_to_arrow([event.resources or () for event in events]),
+    }
+    for column in table.columns:
+        if column.name in columns or column.name == "ledger_seq":
+            continue
+        if column.name == "principal_id":
+            values: list[Any] = [
+                (event.principal.id or None) if event.principal else None for event in events
+            ]
+        elif column.name == "request_body":
+            values = [_json_text(event.request_body) for event in events]
+        elif column.name == "status_code":
+            values = [event.status_code if event.status_code in _INT32 else None for event in events]
+        else:
+            values = [getattr(event, column.name) or None for event in events]
+        columns[column.name] = pa.array(values, column.type)
+    names = [column.name for column in table.columns if column.name != "ledger_seq"]
+    return pa.table({name: columns[name] for name in names})
+
+
+def same_content(one: bytes, other: bytes) -> bool:
+    """Whether two versions of an event are the same JSON; the order of keys differs between the API's answers."""
+    if one == other:
+        return True
+    try:
+        return _canonical(one) == _canonical(other)
+    except (ValueError, RecursionError):
+        return False
+
+
+def moments_to_arrow(moments: Iterable[datetime]) -> pa.Array:
+    """UTC moments as a column of `trailkeep.schema.TIMESTAMP`, exact to the microsecond."""
+    return pa.array([(moment - _EPOCH) // _MICROSECOND for moment in moments], pa.int64()).view(TIMESTAMP)
+
+
+def raw_to_arrow(raws: Sequence[bytes]) -> pa.Array:
+    """A string column of these bytes, which must be UTF-8, built from one buffer."""
+    offsets = pa.array(accumulate(map(len, raws), initial=0), pa.int32())
+    return pa.StringArray.from_buffers(len(raws), offsets.buffers()[1], pa.py_buffer(b"".join(raws)))
+
+
+def _identify_slowly(raw: bytes) -> Arrival:
+    """Read the id and the time of what the strict parser refuses. Raises ValueError saying what is missing."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    try:
+        fields = jsonscan.members(raw)
+    except ValueError as error:
+        raise ValueError(f"it is not a JSON object: {error}") from None
+    identifier = _text(fields.get("id"))
+    if not identifier:
+        raise ValueError("it has no id")
+    recorded_at = _text(fields.get("recorded_at"))
+    if not recorded_at:
+        raise ValueError("it has no recorded_at")
+    try:
+        return Arrival(raw, identifier, parse_moment(recorded_at))
+    except ValueError:
+        raise ValueError("its recorded_at is not an RFC 3339 time") from None
+
+
+def _read(raw: bytes) -> _Event:
+    try:
+        event = _event_decoder.decode(raw)
+        if event.resources and b'_info"' in raw:
+            for resource, fields in zip(event.resources, _info_decoder.decode(raw).resources, strict=True):
+                resource.info = _resource_info(resource.type, {name: bytes(fields[name]) for name in fields})
+    except _UNFIT:
+        return _read_slowly(raw)
+    return event
+
+
+def _read_slowly(raw: bytes) -> _Event:
+    fields = jsonscan.members(raw)
+    event = _Event(**{name: _text(fields.get(name)) for name in _TEXT_FIELDS})  # type: ignore[arg-type]
+    event.principal = _Principal(_text(_members_or_none(fields.get("principal")).get("id")))
+    event.status_code = _integer(fields.get("status_code"))
+    if body := _safe_json(fields.get("request_body")):
+        event.request_body = msgspec.Raw(body)
+    try:
+        resources = jsonscan.elements(fields.get("resources", b""))
+    except ValueError:
+        resources = []
+    event.resources = [_read_resource_slowly(resource) for resource in resources]
+    return event
+
+
+def _read_resource_slowly(raw: bytes) -> _Resource:
+    fields = _members_or_none(raw)
+    resource = _Resource(
+        **{name: _text(fields.get(name)) for name in _Resource.__struct_fields__ if name != "info"}
+    )
+    resource.info = _resource_info(resource.type, fields)
+    return resource
+
+
+def _resource_info(resource_type: str | None, fields: dict[str, bytes]) -> str | None:
+    """The JSON text of ``<type>_info``, or of the first other member named like it."""
+    value = fields.get(f"{resource_type}_info")
+    if value is None:
+        value = next((fields[name] for name in sorted(fields) if name.endswith("_info")), None)
+    safe = _safe_json(value)
+    return safe.decode() if safe else None
+
+
+def _resources_to_arrow(lists: Sequence[Sequence[_Resource]]) -> pa.Array:
+    flat = list(chain.from_iterable(lists))
+    fields: list[pa.Array] = []
+    for field in RESOURCE:
+        values = [getattr(resource, field.name) or None for resource in flat]
+        fields.append(_times(values) if field.type == TIMESTAMP else pa.array(values, field.type))
+    structs = pa.StructArray.from_arrays(fields, fields=list(RESOURCE))
+    offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
+    return pa.ListArray.from_arrays(offsets, structs)
+
+
+def _times(values: list[str | None]) -> pa.Array:
+    try:
+        return (
+            pa.array(values, pa.string())
+            .cast(pa.timestamp("ns", tz="UTC"))
+            .cast(pa.timestamp("us", tz="UTC"), safe=False)
+            .cast(TIMESTAMP)
+        )
+    except pa.ArrowInvalid:
+        return pa.array([_microseconds(value) for value in values], pa.int64()).view(TIMESTAMP)
+
+
+def _microseconds(value: str | None) -> int | None:
+    try:
+        return (parse_moment(value) - _EPOCH) // _MICROSECOND if value else None
+    except ValueError:
+        return None
+
+
+def _json_text(raw: msgspec.Raw) -> str | None:
+    """JSON text that the strict parser has accepted; null is null."""
+    text = str(raw, "utf-8")
+    return None if text == "null" else text
+
+
+def _safe_json(text: bytes | None) -> bytes | None:
+    """JSON text that every parser takes, or None: what no parser reads stays in ``raw`` alone.
+
+    DuckDB refuses a whole query for one malformed text, so one hostile event could blind every question.
+    """
+    if text is None or text == b"null":
+        return None
+    try:
+        msgspec.json.decode(text)
+        return bytes(text)
+    except _UNFIT:
+        pass
+    try:
+        value = json.loads(text, strict=False, parse_constant=lambda _name: None)
+    except (ValueError, RecursionError):
+        return None
+    return _replace_surrogates(json.dumps(value, ensure_ascii=False)).encode()
+
+
+def _text(value: bytes | None) -> str | None:
+    """The string that a JSON value is, or None for another type, an empty string, or what cannot be read."""
+    if value is None or not value.startswith(b'"'):
+        return None
+    try:
+        text = json.loads(value, strict=False)
+    except ValueError:
+        return None
+    return _replace_surrogates(text) if isinstance(text, str) else None
+
+
+def _integer(value: bytes | None) -> int | None:
+    try:
+        number = json.loads(value or b"null")
+    except (ValueError, RecursionError):
+        return None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _members_or_none(value: bytes | None) -> dict[str, bytes]:
+    try:
+        return jsonscan.members(value or b"")
+    except ValueError:
+        return {}
+
+
+def _replace_surrogates(text: str) -> str:
+    """Lone surrogates cannot be stored as text; each becomes U+FFFD, and ``raw`` keeps what it was."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _canonical(raw: bytes) -> str:
+    return json.dumps(json.loads(raw, strict=False), sort_keys=True)

@@ -1,0 +1,338 @@
+"""Whether a SQL text may run: one SELECT that reads the archive's tables, and nothing else.
+
+The layers, each able to refuse on its own:
+
+1. The engine's parser says how many statements there are and of what type.
+2. The engine's own syntax tree is walked. It is needed: ``WITH x AS (COPY t TO 'f') SELECT 1`` has the type SELECT
+   (DuckDB 2.0), and only the tree shows what is inside. Whatever kind of query node is not known is refused.
+3. sqlglot parses the text a second time, and may only tighten.
+
+What passes is run on a locked connection (`trailkeep.catalog`), which is the fourth layer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from trailkeep.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import duckdb
+
+MAX_SQL_CHARACTERS = 1_000_000
+"""The longest text that is parsed at all."""
+
+MAX_BRACKET_DEPTH = 250
+"""The deepest nesting of brackets: some hundred thousand nested subqueries crash the engine's parser."""
+
+_QUERY_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
+_TABLE_FUNCTIONS = frozenset(
+    "duckdb_columns duckdb_constraints duckdb_databases duckdb_functions duckdb_keywords duckdb_schemas duckdb_tables "
+    "duckdb_types duckdb_views generate_series generate_subscripts histogram histogram_values icu_calendar_names "
+    "json_each json_tree pg_timezone_names pragma_show pragma_table_info pragma_version range repeat repeat_row "
+    "summary test_all_types unnest".split()
+)
+_FORBIDDEN_FUNCTIONS = frozenset(
+    "add_parquet_key checkpoint currval copy_database enable_logging disable_logging force_checkpoint getenv glob "
+    "import_database json_execute_serialized_sql nextval parquet_scan pg_sleep query query_table setseed setval "
+    "sleep_ms sniff_csv sql_auto_complete truncate_duckdb_logs which_secret write_log".split()
+)
+_FORBIDDEN_PREFIXES = ("read_", "parquet_", "duckdb_secret", "enable_", "disable_", "from_substrait", "scan_")
+_FORBIDDEN_SUFFIXES = ("_scan", "_scan_dumb", "_external_resource", "_external_resource_type", "_checkpoint")
+_WRITING_WORDS = frozenset(
+    "alter analyze attach call checkpoint comment copy create deallocate delete detach drop execute export import "
+    "insert install into load merge pragma prepare reset set truncate update use vacuum".split()
+)
+"""Words that end a PIVOT's chances: its syntax tree cannot be had from the engine."""
+
+_PATH_LIKE = re.compile(r"[/\\:*?\[\]{}~%]|^\.|\.[A-Za-z0-9]+$")
+_FILE_EXTENSIONS = frozenset("csv tsv txt json jsonl ndjson parquet gz zst db duckdb sqlite xlsx arrow feather".split())
+_EXPLAIN = re.compile(
+    r"explain\b\s*(?P<analyze>analyze\b|analyse\b)?\s*(?:\((?P<options>[a-z_,\s]*)\)\s*(?=\S))?", re.IGNORECASE
+)
+_EXPLAIN_OPTIONS = frozenset({"analyze", "format", "json", "text", "html", "graphviz", "mermaid", "yaml", "default"})
+
+_ONE_SELECT = "Write one SELECT; the archive cannot be changed from SQL."
+_SYNTAX_HINT = "Correct the SQL at the place shown; `trailkeep queries show NAME` prints queries that work."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """SQL that may run."""
+
+    sql: str
+    """What to run; an EXPLAIN is written anew around the text that was checked."""
+    parameters: frozenset[str]
+    """The names, in lower case as written, that must be bound."""
+    tables: frozenset[str] | None
+    """The tables named, common table expressions included; None where the engine does not say (PIVOT)."""
+
+
+def check(sql: str) -> Statement:
+    """The statement of `sql` if it may run. Raises QueryError, with a hint, for everything else."""
+    _check_size(sql)
+    kind, parameters, text = _one_statement(sql)
+    if kind == "EXPLAIN":
+        return _check_explain(text)
+    if kind == "MULTI":
+        _check_words(text)
+        _check_with_sqlglot(text, must_parse=True)
+        return Statement(sql=text, parameters=parameters, tables=None)
+    if kind != "SELECT":
+        raise _refused(f"this is a {kind.replace('_', ' ')} statement")
+    tables = _check_tree(text)
+    _check_with_sqlglot(text, must_parse=False)
+    return Statement(sql=text, parameters=parameters, tables=tables)
+
+
+def place_of(sql: str, message: str) -> tuple[int, int] | None:
+    """Line and column, from 1, that the engine's `message` about `sql` points at, or None."""
+    match = re.search(r"LINE (\d+): ([^\n]*)\n( *)\^", message)
+    if match is None:
+        return None
+    line, excerpt = int(match[1]), match[2]
+    offset = len(match[3]) - len(f"LINE {line}: ")
+    lines = sql.split("\n")
+    if not 1 <= line <= len(lines) or offset < 0:
+        return None
+    # A long line is shown as an excerpt between dots.
+    shown = excerpt.removeprefix("...").removesuffix("...")
+    start = lines[line - 1].find(shown)
+    if start < 0:
+        return None
+    return line, start + offset - (3 if excerpt.startswith("...") else 0) + 1
+
+
+def _refused(what: str, hint: str = _ONE_SELECT) -> QueryError:
+    return QueryError(f"the SQL was refused: {what}", hint=hint)
+
+
+def _check_size(sql: str) -> None:
+    if len(sql) > MAX_SQL_CHARACTERS:
+        raise _refused(
+            f"it has {len(sql)} characters, more than {MAX_SQL_CHARACTERS}", "Bind long lists as parameters instead."
+        )
+    if "\x00" in sql:
+        raise _refused("it holds a NUL character")
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise _refused("it is not valid Unicode", "Save the SQL as UTF-8.") from None
+    depth = 0
+    for bracket in re.findall(r"[()\[\]{}]", sql):
+        depth += 1 if bracket in "([{" else -1
+        if depth > MAX_BRACKET_DEPTH:
+            raise _too_deep()
+
+
+def _too_deep() -> QueryError:
+    return _refused("it is nested too deeply", "Break it up with common table expressions: WITH name AS (...).")
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A connection that is only asked to parse: nothing is ever run on it but functions over SQL text."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config={"python_enable_replacements": False, "threads": 1})
+    connection.execute("SET enable_external_access=false")
+    connection.execute("SET lock_configuration=true")
+    return connection
+
+
+def _one_statement(sql: str) -> tuple[str, frozenset[str], str]:
+    """Type, parameters and text of the one statement in `sql`."""
+    import duckdb
+
+    try:
+        statements = _parser().extract_statements(sql)
+        kinds = [str(statement.type).rpartition(".")[2] for statement in statements]
+    except duckdb.Error as error:
+        message = str(error)
+        place = place_of(sql, message)
+        where = f"line {place[0]}, column {place[1]}: " if place else ""
+        first = message.removeprefix("Parser Error: ").split("\n")[0]
+        if "expression depth limit" in message:
+            raise _too_deep() from error
+        raise QueryError(f"{where}{first}", hint=_SYNTAX_HINT) from error
+    except (ValueError, RuntimeError) as error:  # a type of statement that the Python client has no name for
+        raise _refused("its type of statement is not known") from error
+    if not statements:
+        raise _refused("there is no statement in it", "Write a SELECT.")
+    if len(statements) > 1:
+        raise _refused(f"it holds {len(statements)} statements")
+    return kinds[0], frozenset(statements[0].named_parameters), statements[0].query
+
+
+def _check_explain(sql: str) -> Statement:
+    """An EXPLAIN of a SELECT that may run, rebuilt around the checked text so that nothing else can be explained."""
+    body = _without_leading_comments(sql)
+    match = _EXPLAIN.match(body)
+    if match is None:
+        raise _refused("its EXPLAIN could not be read")
+    options = set((match["options"] or "").lower().replace(",", " ").split())
+    if not options <= _EXPLAIN_OPTIONS:
+        match = re.match(r"explain\b\s*(?P<analyze>analyze\b|analyse\b)?\s*", body, re.IGNORECASE)
+        assert match is not None
+        options = set()
+    kind, _, text = _one_statement(body[match.end() :])
+    if kind != "SELECT":
+        raise _refused(f"it explains a {kind.replace('_', ' ')} statement", "EXPLAIN takes one SELECT.")
+    inner = check(text)
+    analyze = "ANALYZE " if match["analyze"] or "analyze" in options else ""
+    formats = sorted(options - {"analyze", "format"})
+    form = f"(FORMAT {formats[0]}) " if "format" in options and len(formats) == 1 else ""
+    if form and analyze:
+        analyze, form = "", f"(ANALYZE, FORMAT {formats[0]}) "
+    return Statement(sql=f"EXPLAIN {analyze}{form}{inner.sql}", parameters=inner.parameters, tables=inner.tables)
+
+
+def _without_leading_comments(sql: str) -> str:
+    import duckdb
+
+    for offset, kind in duckdb.tokenize(sql):
+        if kind != duckdb.token_type.comment:
+            # The tokenizer counts bytes.
+            return sql.encode()[offset:].decode()
+    return sql
+
+
+def _check_tree(sql: str) -> frozenset[str]:
+    """Walk the engine's syntax tree; return the tables that it names."""
+    import duckdb
+
+    try:
+        row = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+        tree = json.loads(row[0]) if row else {"error": True}
+    except RecursionError:
+        raise _too_deep() from None
+    except (duckdb.Error, ValueError) as error:
+        raise _refused("the engine cannot describe it") from error
+    if tree.get("error"):
+        raise _refused(f"the engine cannot describe it: {tree.get('error_message', 'no reason given')}")
+    tables: set[str] = set()
+    for node in _nodes(tree):
+        _check_node(node, tables)
+    return frozenset(tables)
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON value; without recursion, since the depth is an attacker's choice."""
+    waiting = [tree]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _check_node(node: dict[str, Any], tables: set[str]) -> None:
+    kind = node.get("type")
+    if not isinstance(kind, str):
+        return
+    if kind.endswith("_NODE") and kind not in _QUERY_NODES:
+        what = kind.removesuffix("_NODE").removesuffix("_QUERY").replace("_", " ")
+        raise _refused(f"it holds a {what} inside a query")
+    if kind in {"BASE_TABLE", "SHOW_REF"}:
+        path = [str(part) for part in node.get("qualified_name", {}).get("path", [])]
+        names = [*path, *(str(node.get(key) or "") for key in ("table_name", "schema_name", "catalog_name"))]
+        _check_table_name(path or names[:1], [name for name in names if name])
+        tables.update(name.strip('"') for name in names if name)
+    elif kind == "TABLE_FUNCTION":
+        name = _function_name(node.get("function") or {})
+        if name not in _TABLE_FUNCTIONS:
+            _check_function(name)
+            raise _refused(
+                f"the table function {name} is not allowed",
+                "Query the archive's tables; `SHOW TABLES` lists them.",
+            )
+    elif kind == "FUNCTION" and not node.get("is_operator"):
+        name = _function_name(node)
+        if name not in _TABLE_FUNCTIONS:
+            _check_function(name)
+
+
+def _function_name(node: dict[str, Any]) -> str:
+    return str(node.get("function_name") or "").lower()
+
+
+def _check_function(name: str) -> None:
+    if (
+        name in _FORBIDDEN_FUNCTIONS
+        or name.startswith(_FORBIDDEN_PREFIXES)
+        or name.endswith(_FORBIDDEN_SUFFIXES)
+    ):
+        raise _refused(
+            f"the function {name} is not allowed: it reaches outside the archive's tables",
+            "Query the archive's tables; `SHOW TABLES` lists them.",
+        )
+
+
+def _check_table_name(path: Iterable[str], names: Iterable[str]) -> None:
+    parts = [part for part in path if part]
+    dotted_file = len(parts) > 1 and parts[-1].lower() in _FILE_EXTENSIONS
+    for name in names:
+        if dotted_file or _PATH_LIKE.search(name):
+            raise _refused(
+                f"{'.'.join(parts) or name!r} names a file, not a table of the archive",
+                "Query the archive's tables; `SHOW TABLES` lists them.",
+            )
+
+
+def _check_words(sql: str) -> None:
+    """The check of a PIVOT that the engine makes several statements of: no word of it may write or reach out."""
+    import duckdb
+
+    content = sql.encode()
+    tokens = [
+        (content[start:end].decode(errors="replace").strip(), kind)
+        for (start, kind), (end, _) in _pairs(duckdb.tokenize(sql), len(content))
+    ]
+    for word, kind in tokens:
+        if kind in {duckdb.token_type.string_const, duckdb.token_type.comment} or word.startswith('"'):
+            continue
+        if word.lower() in _WRITING_WORDS:
+            raise _refused(f"a PIVOT may not hold the word {word}", "Name the values: PIVOT ... ON x IN ('a', 'b').")
+
+
+def _pairs(tokens: list[tuple[int, Any]], end: int) -> Iterator[tuple[tuple[int, Any], tuple[int, Any]]]:
+    return zip(tokens, [*tokens[1:], (end, None)], strict=True)
+
+
+def _check_with_sqlglot(sql: str, *, must_parse: bool) -> None:
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it talks on stderr about what it cannot parse
+    try:
+        statements = sqlglot.parse(sql, dialect="duckdb")
+        nodes = [node for statement in statements if statement is not None for node in statement.walk()]
+    except RecursionError:
+        raise _too_deep() from None
+    except SqlglotError:
+        nodes = [exp.Command()]
+    if must_parse and any(isinstance(node, exp.Command) for node in nodes):
+        raise _refused("it could not be read for certain", "Name the values: PIVOT ... ON x IN ('a', 'b').")
+    writing = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.Create, exp.Drop, exp.Alter, exp.Attach)
+    for node in nodes:
+        if isinstance(node, writing):
+            raise _refused(f"it holds a {type(node).__name__.upper()}")
+        if isinstance(node, exp.Func):
+            name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
+            if name not in _TABLE_FUNCTIONS:
+                _check_function(name)
+        elif isinstance(node, exp.Table) and node.name:
+            parts = [part for part in (node.catalog, node.db, node.name) if part]
+            _check_table_name(parts, parts)
+            if must_parse and isinstance(node.this, exp.Func) and node.name.lower() not in _TABLE_FUNCTIONS:
+                raise _refused(f"the table function {node.name} is not allowed")
