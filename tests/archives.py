@@ -116,7 +116,9 @@ def a_resource(kind: str, name: str, info: Any = None) -> dict[str, Any]:
 def rows_of(table: schema.Table, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as the writer takes them: the table's columns but ``ledger_seq``."""
     fields = [f for f in table.arrow_schema if f.name != "ledger_seq"]
-    return pa.Table.from_pylist(rows, schema=pa.schema([f.with_nullable(True) for f in fields])).cast(pa.schema(fields))
+    return pa.Table.from_pylist(rows, schema=pa.schema([f.with_nullable(nullable=True) for f in fields])).cast(
+        pa.schema(fields)
+    )
 
 
 def empty_archive(path: Path) -> Archive:

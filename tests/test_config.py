@@ -157,12 +157,8 @@ _VALUES = {
 
 
 @pytest.mark.parametrize("name", list(_VALUES))
-@pytest.mark.parametrize(
-    "present", [chosen for size in range(5) for chosen in itertools.combinations(_SOURCES, size)]
-)
-def test_the_first_source_that_gives_a_value_wins(
-    machine: Machine, name: str, present: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("present", [chosen for size in range(5) for chosen in itertools.combinations(_SOURCES, size)])
+def test_the_first_source_that_gives_a_value_wins(machine: Machine, name: str, present: tuple[str, ...]) -> None:
     setting = next(setting for setting in SETTINGS if setting.name == name)
     values = _VALUES[name]
     if "toml" in present:
@@ -238,9 +234,7 @@ def test_empty_environment_variables_are_not_set(machine: Machine) -> None:
 
 
 def test_the_own_variable_stands_before_the_scw_one(machine: Machine) -> None:
-    settings = machine.load(
-        TRAILKEEP_ORGANIZATION_ID=ORGANIZATION, SCW_DEFAULT_ORGANIZATION_ID=OTHER_ORGANIZATION
-    )
+    settings = machine.load(TRAILKEEP_ORGANIZATION_ID=ORGANIZATION, SCW_DEFAULT_ORGANIZATION_ID=OTHER_ORGANIZATION)
     assert settings.organization_id == ORGANIZATION
     assert settings.origins["organization_id"] == "environment TRAILKEEP_ORGANIZATION_ID"
 
@@ -291,9 +285,7 @@ def test_a_settings_file_that_was_named_must_be_there(machine: Machine, how: str
 def test_paths_in_a_settings_file_start_at_its_folder_and_others_where_the_command_runs(
     machine: Machine,
 ) -> None:
-    path = machine.toml(
-        'archive = "trail"\nqueries = ["~/q", "/abs", "rel"]\n', machine.home / "deep/settings.toml"
-    )
+    path = machine.toml('archive = "trail"\nqueries = ["~/q", "/abs", "rel"]\n', machine.home / "deep/settings.toml")
     settings = machine.load(None, path)
     assert settings.archive == machine.home / "deep/trail"
     assert settings.queries == (machine.home / "q", Path("/abs"), machine.home / "deep/rel")
@@ -316,7 +308,7 @@ def test_a_relative_config_file_is_found_in_the_directory(machine: Machine) -> N
         ("overlap = \n", "./trailkeep.toml:1:11"),
         ("# fine\nconcurrency = 8\noverlap ! '1h'\n", "./trailkeep.toml:3:9"),
         (f'concurrency = 8\nx = "{SECRET}\n', "./trailkeep.toml:2"),
-        ("regions = ['fr-par',\n", "./trailkeep.toml:2"),
+        ("# fine\nregions = ['fr-par',\n\n\n", "./trailkeep.toml:2"),
         ("concurrency = 8\nconcurrency = 9\n", "./trailkeep.toml:2"),
         (f"{SECRET}\n", "./trailkeep.toml:1"),
         (f"concurrency = {'9' * 5000}\n", "./trailkeep.toml:"),
@@ -341,9 +333,7 @@ def test_malformed_toml_is_told_by_line_and_never_quoted(machine: Machine, text:
         ("organisation_id", "organization_id"),
     ],
 )
-def test_an_unknown_key_is_told_by_line_with_the_nearest_known_one(
-    machine: Machine, key: str, near: str
-) -> None:
+def test_an_unknown_key_is_told_by_line_with_the_nearest_known_one(machine: Machine, key: str, near: str) -> None:
     machine.toml(f'# comment\nconcurrency = 4\n{key} = "x"\n')
     error = machine.refusal()
     assert error.message.startswith("./trailkeep.toml:3: ")
@@ -387,9 +377,7 @@ def test_a_key_that_may_be_a_secret_itself_is_not_repeated(machine: Machine) -> 
         ("[queries]\na = 1", "a list in brackets"),
     ],
 )
-def test_an_impossible_value_is_told_by_line_with_what_it_must_be(
-    machine: Machine, line: str, says: str
-) -> None:
+def test_an_impossible_value_is_told_by_line_with_what_it_must_be(machine: Machine, line: str, says: str) -> None:
     machine.toml(f"\n\n{line}\n")
     error = machine.refusal(TRAILKEEP_CONCURRENCY="3")
     assert error.message.startswith("./trailkeep.toml:3: ")
@@ -398,14 +386,7 @@ def test_an_impossible_value_is_told_by_line_with_what_it_must_be(
 
 def test_the_line_of_a_key_is_where_it_is_set_and_not_where_it_is_mentioned(machine: Machine) -> None:
     machine.toml(
-        "# overlap = '9h'\n"
-        "regions = [\n"
-        "  'fr-par',\n"
-        "]\n"
-        "archive = '''\n"
-        "overlap = 'not here'\n"
-        "'''\n"
-        "\"overlap\" = '2h'\n"
+        "# overlap = '9h'\nregions = [\n  'fr-par',\n]\narchive = '''\noverlap = 'not here'\n'''\n\"overlap\" = '2h'\n"
     )
     settings = machine.load()
     assert settings.origins["overlap"] == "./trailkeep.toml:8"
@@ -431,9 +412,7 @@ def test_a_secret_as_the_value_of_another_key_is_not_repeated(machine: Machine) 
 
 
 @pytest.mark.parametrize("line", ["api_url = 'https://collector.example'", "insecure = true"])
-def test_a_file_in_the_working_directory_does_not_decide_who_gets_the_secret(
-    machine: Machine, line: str
-) -> None:
+def test_a_file_in_the_working_directory_does_not_decide_who_gets_the_secret(machine: Machine, line: str) -> None:
     path = machine.toml(f"{line}\n")
     error = machine.refusal(SCW_SECRET_KEY=SECRET)
     assert error.message.startswith("./trailkeep.toml:1: ")
@@ -446,9 +425,7 @@ def test_a_file_in_the_working_directory_does_not_decide_who_gets_the_secret(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost", "https://api.scaleway.com"])
-def test_a_file_in_the_working_directory_may_name_this_machine_or_scaleway(
-    machine: Machine, url: str
-) -> None:
+def test_a_file_in_the_working_directory_may_name_this_machine_or_scaleway(machine: Machine, url: str) -> None:
     machine.toml(f"api_url = '{url}'\n")
     assert machine.load().api_url == url
 
@@ -550,17 +527,13 @@ def test_what_is_neither_true_nor_false_is_refused(machine: Machine) -> None:
         ("SCW_PROFILE", "\x1b[31m"),
     ],
 )
-def test_an_impossible_value_is_told_with_the_variable_it_came_from(
-    machine: Machine, variable: str, text: str
-) -> None:
+def test_an_impossible_value_is_told_with_the_variable_it_came_from(machine: Machine, variable: str, text: str) -> None:
     assert machine.refusal(**{variable: text}).message.startswith(f"environment variable {variable}: ")
 
 
 def test_a_flag_with_an_impossible_value_is_told_by_its_name(machine: Machine) -> None:
     error = machine.refusal({"regions": ["fr-par", "??"]})
-    assert (
-        error.message == "--region: regions must be names such as fr-par, nl-ams or pl-waw, not 'fr-par,??'"
-    )
+    assert error.message == "--region: regions must be names such as fr-par, nl-ams or pl-waw, not 'fr-par,??'"
 
 
 # The scw CLI's config file
@@ -655,9 +628,7 @@ def test_the_profile_is_chosen_by_flag_environment_toml_and_then_the_file_itself
 def test_a_profile_that_is_not_there_is_an_error_that_lists_those_that_are(machine: Machine) -> None:
     machine.scw(PROFILES)
     error = machine.refusal(SCW_PROFILE="staging")
-    assert error.message == (
-        "environment variable SCW_PROFILE: ~/.config/scw/config.yaml has no profile 'staging'"
-    )
+    assert error.message == ("environment variable SCW_PROFILE: ~/.config/scw/config.yaml has no profile 'staging'")
     assert error.hint == "it has 2024, empty, prod"
 
 
@@ -725,9 +696,7 @@ def test_a_scw_file_of_its_owner_alone_is_not_warned_about(machine: Machine, mod
         ("a: " + "[" * 100_000, "~/.config/scw/config.yaml:1"),
     ],
 )
-def test_malformed_yaml_is_told_by_line_and_column_and_never_quoted(
-    machine: Machine, text: str, place: str
-) -> None:
+def test_malformed_yaml_is_told_by_line_and_column_and_never_quoted(machine: Machine, text: str, place: str) -> None:
     machine.scw(text)
     error = machine.refusal()
     assert error.message == f"{place} is not YAML"
@@ -749,9 +718,7 @@ def test_malformed_yaml_is_told_by_line_and_column_and_never_quoted(
         (f"x: &x\n  secret_key: {SECRET}\n<<: *x\n", ":3 is not a config file that Trailkeep reads"),
     ],
 )
-def test_a_scw_file_of_another_shape_is_told_by_line_and_never_quoted(
-    machine: Machine, text: str, place: str
-) -> None:
+def test_a_scw_file_of_another_shape_is_told_by_line_and_never_quoted(machine: Machine, text: str, place: str) -> None:
     machine.scw(text)
     assert machine.refusal().message.startswith(f"~/.config/scw/config.yaml{place}")
 
@@ -775,9 +742,7 @@ def test_an_impossible_value_in_the_scw_file_is_told_by_line_and_never_quoted(
     assert says in error.message or "organization_id" in says
 
 
-@pytest.mark.parametrize(
-    "text", ["", "# only a comment\n", "---\n", "secret_key:\n", "secret_key: ~\n", "profiles:\n"]
-)
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "secret_key:\n", "secret_key: ~\n", "profiles:\n"])
 def test_an_empty_file_or_field_is_nothing(machine: Machine, text: str) -> None:
     machine.scw(text)
     assert machine.load().secret_key is None
@@ -806,9 +771,7 @@ def test_an_organization_id_that_is_the_secret_key_is_refused(machine: Machine) 
 
 @pytest.mark.parametrize("which", ["scw", "toml"])
 def test_a_folder_in_place_of_a_file_is_an_error(machine: Machine, which: str) -> None:
-    path = (
-        machine.home / ".config/scw/config.yaml" if which == "scw" else machine.directory / "trailkeep.toml"
-    )
+    path = machine.home / ".config/scw/config.yaml" if which == "scw" else machine.directory / "trailkeep.toml"
     path.mkdir(parents=True)
     assert "cannot be read: Is a directory" in machine.refusal().message
 
@@ -966,9 +929,7 @@ def run_python(code: str, **environ: str) -> str:
 
 
 @pytest.mark.parametrize(("with_file", "imported"), [(False, "False"), (True, "True")])
-def test_yaml_is_imported_only_where_there_is_a_scw_file(
-    machine: Machine, with_file: bool, imported: str
-) -> None:
+def test_yaml_is_imported_only_where_there_is_a_scw_file(machine: Machine, with_file: bool, imported: str) -> None:
     if with_file:
         machine.scw("secret_key: x\n")
     code = (

@@ -50,6 +50,8 @@ class StreamCoverage:
     asked: tuple[Span, ...]
     """What runs set out to read."""
     gaps: tuple[Gap, ...]
+    recorded_unreadable: tuple[Span, ...]
+    """What entries have recorded as lost."""
     not_offered_since: str | None
     """When the region last answered that it has no such stream, if that was its last answer."""
     last_read_at: str | None
@@ -122,6 +124,7 @@ class _Folded:
             covered=tuple(covered),
             asked=tuple(union(self.asked)),
             gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
+            recorded_unreadable=tuple(union(self.unreadable)),
             not_offered_since=self.not_offered_since,
             last_read_at=self.last_read_at,
         )

@@ -8,6 +8,7 @@ keeps the bytes. Which way an event goes depends on its own bytes only.
 from __future__ import annotations
 
 import json
+from array import array
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain
@@ -101,9 +102,7 @@ _identity_decoder = msgspec.json.Decoder(_Identity)
 _event_decoder = msgspec.json.Decoder(_Event)
 _info_decoder = msgspec.json.Decoder(_InfoOnly)
 _TEXT_FIELDS = tuple(
-    name
-    for name in _Event.__struct_fields__
-    if name not in {"principal", "status_code", "request_body", "resources"}
+    name for name in _Event.__struct_fields__ if name not in {"principal", "status_code", "request_body", "resources"}
 )
 _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -145,9 +144,7 @@ def to_rows(kind: Kind, arrivals: Sequence[Arrival]) -> pa.Table:
         if column.name in columns or column.name == "ledger_seq":
             continue
         if column.name == "principal_id":
-            values: list[Any] = [
-                (event.principal.id or None) if event.principal else None for event in events
-            ]
+            values: list[Any] = [(event.principal.id or None) if event.principal else None for event in events]
         elif column.name == "request_body":
             values = [_json_text(event.request_body) for event in events]
         elif column.name == "status_code":
@@ -176,8 +173,8 @@ def moments_to_arrow(moments: Iterable[datetime]) -> pa.Array:
 
 def raw_to_arrow(raws: Sequence[bytes]) -> pa.Array:
     """A string column of these bytes, which must be UTF-8, built from one buffer."""
-    offsets = pa.array(accumulate(map(len, raws), initial=0), pa.int32())
-    return pa.StringArray.from_buffers(len(raws), offsets.buffers()[1], pa.py_buffer(b"".join(raws)))
+    offsets = array("i", accumulate(map(len, raws), initial=0))
+    return pa.StringArray.from_buffers(len(raws), pa.py_buffer(offsets), pa.py_buffer(b"".join(raws)))
 
 
 def _identify_slowly(raw: bytes) -> Arrival:
@@ -230,9 +227,7 @@ def _read_slowly(raw: bytes) -> _Event:
 
 def _read_resource_slowly(raw: bytes) -> _Resource:
     fields = _members_or_none(raw)
-    resource = _Resource(
-        **{name: _text(fields.get(name)) for name in _Resource.__struct_fields__ if name != "info"}
-    )
+    resource = _Resource(**{name: _text(fields.get(name)) for name in _Resource.__struct_fields__ if name != "info"})
     resource.info = _resource_info(resource.type, fields)
     return resource
 

@@ -75,12 +75,32 @@ class Statement:
     """The tables named, common table expressions included; None where the engine does not say (PIVOT)."""
 
 
-def check(sql: str) -> Statement:
-    """The statement of `sql` if it may run. Raises QueryError, with a hint, for everything else."""
+def check(sql: str, *, source: str | None = None) -> Statement:
+    """The statement of `sql` if it may run; `source` is the file it was read from.
+
+    Raises QueryError, with a hint, for everything else; the message begins with the place where there is one.
+    """
+    try:
+        return _check(sql, source)
+    except QueryError as error:
+        if source is None or error.message.startswith(f"{source}:"):
+            raise
+        raise QueryError(f"{source}: {error.message}", hint=error.hint) from error
+
+
+def located(source: str | None, place: tuple[int, int] | None) -> str:
+    """What a message about SQL begins with: FILE:LINE:COLUMN, or less where less is known."""
+    if place is None:
+        return f"{source}: " if source else ""
+    line, column = place
+    return f"{source}:{line}:{column}: " if source else f"line {line}, column {column}: "
+
+
+def _check(sql: str, source: str | None) -> Statement:
     _check_size(sql)
-    kind, parameters, text = _one_statement(sql)
+    kind, parameters, text = _one_statement(sql, source)
     if kind == "EXPLAIN":
-        return _check_explain(text)
+        return _check_explain(text, source)
     if kind == "MULTI":
         _check_words(text)
         _check_with_sqlglot(text, must_parse=True)
@@ -147,7 +167,7 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _one_statement(sql: str) -> tuple[str, frozenset[str], str]:
+def _one_statement(sql: str, source: str | None) -> tuple[str, frozenset[str], str]:
     """Type, parameters and text of the one statement in `sql`."""
     import duckdb
 
@@ -156,8 +176,7 @@ def _one_statement(sql: str) -> tuple[str, frozenset[str], str]:
         kinds = [str(statement.type).rpartition(".")[2] for statement in statements]
     except duckdb.Error as error:
         message = str(error)
-        place = place_of(sql, message)
-        where = f"line {place[0]}, column {place[1]}: " if place else ""
+        where = located(source, place_of(sql, message))
         first = message.removeprefix("Parser Error: ").split("\n")[0]
         if "expression depth limit" in message:
             raise _too_deep() from error
@@ -171,7 +190,7 @@ def _one_statement(sql: str) -> tuple[str, frozenset[str], str]:
     return kinds[0], frozenset(statements[0].named_parameters), statements[0].query
 
 
-def _check_explain(sql: str) -> Statement:
+def _check_explain(sql: str, source: str | None) -> Statement:
     """An EXPLAIN of a SELECT that may run, rebuilt around the checked text so that nothing else can be explained."""
     body = _without_leading_comments(sql)
     match = _EXPLAIN.match(body)
@@ -182,10 +201,10 @@ def _check_explain(sql: str) -> Statement:
         match = re.match(r"explain\b\s*(?P<analyze>analyze\b|analyse\b)?\s*", body, re.IGNORECASE)
         assert match is not None
         options = set()
-    kind, _, text = _one_statement(body[match.end() :])
+    kind, _, text = _one_statement(body[match.end() :], source)
     if kind != "SELECT":
         raise _refused(f"it explains a {kind.replace('_', ' ')} statement", "EXPLAIN takes one SELECT.")
-    inner = check(text)
+    inner = _check(text, source)
     analyze = "ANALYZE " if match["analyze"] or "analyze" in options else ""
     formats = sorted(options - {"analyze", "format"})
     form = f"(FORMAT {formats[0]}) " if "format" in options and len(formats) == 1 else ""
@@ -266,11 +285,7 @@ def _function_name(node: dict[str, Any]) -> str:
 
 
 def _check_function(name: str) -> None:
-    if (
-        name in _FORBIDDEN_FUNCTIONS
-        or name.startswith(_FORBIDDEN_PREFIXES)
-        or name.endswith(_FORBIDDEN_SUFFIXES)
-    ):
+    if name in _FORBIDDEN_FUNCTIONS or name.startswith(_FORBIDDEN_PREFIXES) or name.endswith(_FORBIDDEN_SUFFIXES):
         raise _refused(
             f"the function {name} is not allowed: it reaches outside the archive's tables",
             "Query the archive's tables; `SHOW TABLES` lists them.",

@@ -159,9 +159,7 @@ API_EVENTS = Table(
             path="$.method_name",
             description="The method called, such as CreateServer.",
         ),
-        Column(
-            name="request_id", type=pa.string(), path="$.request_id", description="The id of the API request."
-        ),
+        Column(name="request_id", type=pa.string(), path="$.request_id", description="The id of the API request."),
         Column(
             name="status_code",
             type=pa.int32(),
@@ -230,9 +228,7 @@ SYSTEM_EVENTS = Table(
         _PROJECT_ID,
         _PRODUCT_NAME,
         Column(name="source", type=pa.string(), path="$.source", description="Where the action came from."),
-        Column(
-            name="system_name", type=pa.string(), path="$.system_name", description="The system that acted."
-        ),
+        Column(name="system_name", type=pa.string(), path="$.system_name", description="The system that acted."),
         Column(name="kind", type=pa.string(), path="$.kind", description="cron or notification."),
         _RESOURCES,
         _LEDGER_SEQ,
@@ -335,6 +331,5 @@ EVENT_TABLES: dict[Kind, Table] = {
 }
 
 TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (API_EVENTS, AUTHENTICATION_EVENTS, SYSTEM_EVENTS, REVISIONS, QUARANTINE, REQUESTS)
+    table.name: table for table in (API_EVENTS, AUTHENTICATION_EVENTS, SYSTEM_EVENTS, REVISIONS, QUARANTINE, REQUESTS)
 }

@@ -122,9 +122,7 @@ def decode_entry(content: bytes, *, seq: int, previous: str | None, archive_id: 
     if entry.seq != seq:
         raise ArchiveDamaged(f"{name} says that it is entry {entry.seq}")
     if entry.previous != previous:
-        raise ArchiveDamaged(
-            f"{name} does not follow entry {seq - 1}: the hash of the previous entry differs"
-        )
+        raise ArchiveDamaged(f"{name} does not follow entry {seq - 1}: the hash of the previous entry differs")
     if entry.archive_id != archive_id:
         raise ArchiveDamaged(f"{name} belongs to archive {entry.archive_id}, not to this one, {archive_id}")
     return entry

@@ -100,8 +100,9 @@ def parse_moment(text: str) -> datetime:
 
     Raises ValueError for anything else, among it a time without an offset.
     """
-    # The form that the API sends is recognized by its marks: a page's times are read four times as fast.
-    if text[10:11] == "T" and text[-1:] == "Z" and text[4:8:3] == "--" and text[13:17:3] == "::" and text[19:20] in ".Z":
+    # The form that the API sends is recognized by its marks: that is four times as fast as the pattern.
+    marks = (text[4:8:3], text[10:11], text[13:17:3], text[-1:])
+    if marks == ("--", "T", "::", "Z") and text[19:20] in (".", "Z"):
         return datetime.fromisoformat(text)
     if not _RFC3339.fullmatch(text):
         raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 import stamina
 
@@ -26,6 +26,10 @@ from trailkeep.errors import (
     TokenRefused,
 )
 from trailkeep.timespan import format_time
+
+# Importing httpx would import its command line, and with that rich: 60 ms that no sync from cron needs.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpx  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -184,13 +188,14 @@ class Client:
 
         return self._ask(path, parameters, read, retries=retries)
 
-    def json(
-        self, path: str, parameters: Mapping[str, str] | None = None, *, retries: int | None = None
-    ) -> Any:
+    def json(self, path: str, parameters: Mapping[str, str] | None = None, *, retries: int | None = None) -> Any:
         """Another resource of the API, decoded. Raises like `page`."""
 
         def read(response: httpx.Response, _attempts: int) -> Any:
-            return json.loads(response.content)
+            try:
+                return json.loads(response.content)
+            except (ValueError, RecursionError) as error:
+                raise _MayPass("it answered what is not JSON") from error
 
         return self._ask(path, dict(parameters or {}), read, retries=retries)
 
@@ -230,9 +235,7 @@ class Client:
             try:
                 response = self._http.get(self.base_url + path, params=dict(parameters))
             except httpx.InvalidURL as error:
-                raise RequestRefused(
-                    f"{self.base_url} is not a URL: {error}", hint="Correct SCW_API_URL."
-                ) from error
+                raise RequestRefused(f"{self.base_url} is not a URL: {error}", hint="Correct SCW_API_URL.") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
                 raise _transport_failure(self.base_url, error) from error
             retry_after = _retry_after_seconds(response, self._clock())
@@ -309,7 +312,7 @@ def _transport_failure(base_url: str, error: Exception) -> Exception:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return RemoteUnavailable(
                 f"{base_url}: its TLS certificate is not trusted: {cause.verify_message}",
-                hint="Check SCW_API_URL and the system's certificates (SSL_CERT_FILE); behind a proxy, trust its authority.",
+                hint="Check SCW_API_URL and the system's certificates (SSL_CERT_FILE); behind a proxy, trust its CA.",
             )
         cause = cause.__cause__ or cause.__context__
     return _MayPass(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

@@ -107,19 +107,17 @@ def open_catalog(
     try:
         placed = _place(archive, ledger, span, catalog.files)
         _configure(connection, limits, Path(spill.name), list(catalog.files))
-        for statement in macros.statements():
+        for statement in macros.MACROS:
             connection.execute(statement)
         for table in schema.TABLES.values():
             in_place, apart = placed[table.name]
-            connection.execute(
-                views.table_view(table, in_place=in_place, apart=apart, span=_span_of(table, span))
-            )
+            connection.execute(views.table_view(table, in_place=in_place, apart=apart, span=_span_of(table, span)))
         connection.execute("CREATE SCHEMA parts")
         for statement in (views.EVERY_EVENT, views.EVENTS, views.EVENT_RESOURCES):
             connection.execute(statement)
         for name, rows in {"ledger": ledger_table(ledger), **(extra or {})}.items():
             connection.register("_arrow", rows)
-            connection.execute(f"CREATE TABLE {views.name_of(name)} AS SELECT * FROM _arrow")
+            connection.execute(f"CREATE TABLE {views.name_of(name)} AS SELECT * FROM _arrow")  # noqa: S608 - quoted
             connection.unregister("_arrow")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:

@@ -14,30 +14,28 @@ if TYPE_CHECKING:
 
     from trailkeep.store import Ledger
 
-_SCHEMA = pa.schema(
-    [
-        ("seq", pa.int64()),
-        ("sha256", pa.string()),
-        ("operation", pa.string()),
-        ("run", pa.string()),
-        ("started_at", pa.timestamp("us")),
-        ("finished_at", pa.timestamp("us")),
-        ("organization_id", pa.string()),
-        ("trailkeep_version", pa.string()),
-        ("host", pa.string()),
-        ("os_user", pa.string()),
-        ("files_added", pa.int64()),
-        ("files_removed", pa.int64()),
-        ("rows_added", pa.int64()),
-        ("bytes_added", pa.int64()),
-        ("fetched", pa.int64()),
-        ("new", pa.int64()),
-        ("duplicate", pa.int64()),
-        ("revised", pa.int64()),
-        ("clock_offset_ms", pa.int64()),
-        ("counters", pa.string()),
-    ]
-)
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("seq", pa.int64()),
+    ("sha256", pa.string()),
+    ("operation", pa.string()),
+    ("run", pa.string()),
+    ("started_at", pa.timestamp("us")),
+    ("finished_at", pa.timestamp("us")),
+    ("organization_id", pa.string()),
+    ("trailkeep_version", pa.string()),
+    ("host", pa.string()),
+    ("os_user", pa.string()),
+    ("files_added", pa.int64()),
+    ("files_removed", pa.int64()),
+    ("rows_added", pa.int64()),
+    ("bytes_added", pa.int64()),
+    ("fetched", pa.int64()),
+    ("new", pa.int64()),
+    ("duplicate", pa.int64()),
+    ("revised", pa.int64()),
+    ("clock_offset_ms", pa.int64()),
+    ("counters", pa.string()),
+]
 
 
 def ledger_table(ledger: Ledger) -> pa.Table:
@@ -69,7 +67,7 @@ def ledger_table(ledger: Ledger) -> pa.Table:
         }
         for entry, digest in zip(ledger.entries, digests, strict=False)
     ]
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=pa.schema(_COLUMNS))
 
 
 def _naive(text: str) -> datetime:

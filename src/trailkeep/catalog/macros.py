@@ -8,62 +8,62 @@ _V6_GROUPS = r"[0-9a-f]{1,4}(:[0-9a-f]{1,4})*"
 _V6 = rf"{_V6_GROUPS}|({_V6_GROUPS})?::({_V6_GROUPS})?"
 
 MACROS = (
-    # An address as a number of 128 bits, an IPv4 address in its IPv6-mapped form (::ffff:a.b.c.d); NULL where it is none.
+    # An IPv4 address as a number of 32 bits.
     f"""
     CREATE MACRO _ip4_number(ip) AS
     CASE WHEN regexp_full_match(ip, '{_V4}') THEN
         list_reduce(list_transform(string_split(ip, '.'), lambda p: TRY_CAST(p AS UBIGINT)), lambda a, b: a * 256 + b)
     END
     """,
-    # The last four bytes of an IPv6 address may be written as an IPv4 address.
+    # An IPv6 address as a number of 128 bits. A list of one element is how SQL gives an intermediate value a name:
+    # `ip` is the text with an IPv4 tail written in hexadecimal, `g` the groups before and after the double colon.
     f"""
-    CREATE MACRO _ip6_text(ip) AS
-    CASE WHEN regexp_full_match(ip, '.*:{_V4}') THEN
-        regexp_replace(ip, '[^:]*$', '') || format('{{:x}}:{{:x}}',
-            CAST(_ip4_number(regexp_extract(ip, '[^:]*$')) AS BIGINT) // 65536,
-            CAST(_ip4_number(regexp_extract(ip, '[^:]*$')) AS BIGINT) % 65536)
-    ELSE ip END
+    CREATE MACRO _ip6_number(text) AS
+    list_transform(
+        list_transform([lower(text)], lambda ip:
+            CASE WHEN regexp_full_match(ip, '.*:{_V4}') THEN
+                regexp_replace(ip, '[^:]*$', '')
+                || printf('%04x', CAST(_ip4_number(regexp_extract(ip, '[^:]*$')) AS BIGINT) // 65536)
+                || ':' || printf('%04x', CAST(_ip4_number(regexp_extract(ip, '[^:]*$')) AS BIGINT) % 65536)
+            ELSE ip END),
+        lambda ip:
+            CASE WHEN regexp_full_match(ip, '{_V6}') THEN
+                list_transform(
+                    [[list_filter(string_split(split_part(ip, '::', 1), ':'), lambda p: p <> ''),
+                      list_filter(string_split(split_part(ip, '::', 2), ':'), lambda p: p <> '')]],
+                    lambda g:
+                        CASE WHEN (contains(ip, '::') AND len(g[1]) + len(g[2]) <= 7)
+                               OR (NOT contains(ip, '::') AND len(g[1]) = 8) THEN
+                            TRY_CAST('0x'
+                                || array_to_string(list_transform(g[1], lambda p: lpad(p, 4, '0')), '')
+                                || repeat('0000', 8 - len(g[1]) - len(g[2]))
+                                || array_to_string(list_transform(g[2], lambda p: lpad(p, 4, '0')), '')
+                            AS UHUGEINT)
+                        END)[1]
+            END)[1]
     """,
-    """
-    CREATE MACRO _ip6_groups(part) AS
-    CASE WHEN part = '' THEN [] ELSE string_split(part, ':') END
-    """,
-    f"""
-    CREATE MACRO _ip6_number(ip) AS
-    CASE WHEN NOT regexp_full_match(ip, '{_V6}') THEN NULL
-    WHEN contains(ip, '::') THEN
-        CASE WHEN len(_ip6_groups(split_part(ip, '::', 1))) + len(_ip6_groups(split_part(ip, '::', 2))) <= 7 THEN
-            _groups_number(list_concat(
-                _ip6_groups(split_part(ip, '::', 1)),
-                list_resize(CAST([] AS VARCHAR[]),
-                    8 - len(_ip6_groups(split_part(ip, '::', 1))) - len(_ip6_groups(split_part(ip, '::', 2))), '0'),
-                _ip6_groups(split_part(ip, '::', 2))))
-        END
-    WHEN len(string_split(ip, ':')) = 8 THEN _groups_number(string_split(ip, ':'))
-    END
-    """,
+    # Either as a number of 128 bits, an IPv4 address in its IPv6-mapped form (::ffff:a.b.c.d); NULL where it is none.
     """
     CREATE MACRO _ip_number(ip) AS
-    CASE WHEN contains(ip, ':') THEN _ip6_number(_ip6_text(lower(ip)))
-    ELSE 281470681743360::UHUGEINT + CAST(_ip4_number(ip) AS UHUGEINT) END
+    CASE WHEN contains(ip, ':') THEN _ip6_number(ip) ELSE 281470681743360::UHUGEINT + _ip4_number(ip)::UHUGEINT END
     """,
     # How many of the 128 bits a network fixes; a network without a length is one address.
     """
     CREATE MACRO _prefix_bits(cidr) AS
-    CASE WHEN NOT contains(cidr, '/') THEN 128
-    WHEN NOT regexp_full_match(split_part(cidr, '/', 2), '[0-9]{1,3}') OR len(string_split(cidr, '/')) <> 2 THEN NULL
-    WHEN contains(cidr, ':') THEN
-        CASE WHEN CAST(split_part(cidr, '/', 2) AS INTEGER) <= 128 THEN CAST(split_part(cidr, '/', 2) AS INTEGER) END
-    WHEN CAST(split_part(cidr, '/', 2) AS INTEGER) <= 32 THEN 96 + CAST(split_part(cidr, '/', 2) AS INTEGER)
+    CASE
+        WHEN NOT contains(cidr, '/') THEN 128
+        WHEN NOT regexp_full_match(cidr, '[^/]*/[0-9]{1,3}') THEN NULL
+        WHEN TRY_CAST(split_part(cidr, '/', 2) AS INTEGER) > CASE WHEN contains(cidr, ':') THEN 128 ELSE 32 END
+            THEN NULL
+        ELSE TRY_CAST(split_part(cidr, '/', 2) AS INTEGER) + CASE WHEN contains(cidr, ':') THEN 0 ELSE 96 END
     END
     """,
+    # A shift by all 128 bits is none; so one bit is shifted apart.
     """
     CREATE MACRO ip_in_cidr(ip, cidr) AS
-    CASE WHEN _prefix_bits(CAST(cidr AS VARCHAR)) = 0 THEN
-        _ip_number(CAST(ip AS VARCHAR)) IS NOT NULL AND _ip_number(split_part(CAST(cidr AS VARCHAR), '/', 1)) IS NOT NULL
-    ELSE
-        (_ip_number(CAST(ip AS VARCHAR)) >> (128 - _prefix_bits(CAST(cidr AS VARCHAR)))::UHUGEINT)
-        = (_ip_number(split_part(CAST(cidr AS VARCHAR), '/', 1)) >> (128 - _prefix_bits(CAST(cidr AS VARCHAR)))::UHUGEINT)
+    CASE WHEN _prefix_bits(cidr) = 128 THEN _ip_number(ip) = _ip_number(split_part(cidr, '/', 1))
+    ELSE ((_ip_number(ip) >> 1::UHUGEINT) >> (127 - _prefix_bits(cidr))::UHUGEINT)
+       = ((_ip_number(split_part(cidr, '/', 1)) >> 1::UHUGEINT) >> (127 - _prefix_bits(cidr))::UHUGEINT)
     END
     """,
     "CREATE MACRO is_success(code) AS code BETWEEN 200 AND 299",
@@ -96,14 +96,4 @@ MACROS = (
     END
     """,
 )
-"""In an order in which each uses only earlier ones, but for ``_groups_number``, which `statements` puts first."""
-
-_GROUPS_NUMBER = """
-    CREATE MACRO _groups_number(groups) AS
-    TRY_CAST('0x' || array_to_string(list_transform(groups, lambda g: lpad(g, 4, '0')), '') AS UHUGEINT)
-"""
-
-
-def statements() -> tuple[str, ...]:
-    """The statements that create all macros, in order."""
-    return (_GROUPS_NUMBER, *MACROS)
+"""The statements that create all macros, in order: each uses only earlier ones."""

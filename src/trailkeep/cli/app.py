@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+def _print_version(asked: bool) -> None:
     if asked:
         from trailkeep.cli import output
 
@@ -75,4 +75,3 @@ def main() -> None:
         show()
         sys.exit(int(ExitCode.USAGE))
     sys.exit(int(code or 0))
-

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trailkeep.cli import diagnostics, output, policy
+from trailkeep.cli import output, policy
 from trailkeep.cli.app import app
+from trailkeep.cli.remote import open_client
 from trailkeep.cli.state import ReportFormat, now, state_of
-from trailkeep.errors import UsageError
+from trailkeep.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trailkeep.cli.checks import Report
     from trailkeep.config import Settings
 
 group = typer.Typer(
@@ -60,9 +62,7 @@ def show(context: typer.Context, *, report_format: Format = ReportFormat.TEXT) -
 def print_policy(
     context: typer.Context,
     *,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", help="The user who gets the policy.")
-    ] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="The user who gets the policy.")] = None,
     application: Annotated[
         str | None, typer.Option("--application", metavar="ID", help="The application that gets the policy.")
     ] = None,
@@ -95,6 +95,62 @@ def print_policy(
         output.write_text(policy.curl_command(body, settings.api_url))
         output.write_text("\n# The same with the scw CLI")
         output.write_text(policy.scw_command(body))
+
+
+@group.command()
+def check(
+    context: typer.Context,
+    *,
+    region: Annotated[
+        list[str] | None, typer.Option("--region", metavar="REGION", help="Check this region only; repeatable.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", metavar="KIND", help="Check this kind of events only; repeatable."),
+    ] = None,
+    report_format: Format = ReportFormat.TEXT,
+) -> None:
+    """Try the API with these settings, and say what a sync would lack. Exit code 0 when it would work."""
+    from trailkeep.cli import checks
+
+    settings = state_of(context).settings(regions=region, kinds=kind)
+    report = checks.Report(findings=checks.check_settings(settings))
+    if report.exit_code is ExitCode.DONE:
+        with open_client(settings, retries=checks.RETRIES) as client:
+            asked = checks.check_api(client, settings, now())
+        report = checks.Report(findings=report.findings + asked.findings, clock_offset=asked.clock_offset)
+    if report_format is ReportFormat.JSON:
+        output.write_json(_report_as_json(report))
+    else:
+        output.write_text(_report_as_text(report))
+    raise typer.Exit(int(report.exit_code))
+
+
+def _report_as_json(report: Report) -> dict[str, Any]:
+    offset = report.clock_offset
+    return {
+        "ok": report.exit_code is ExitCode.DONE,
+        "exit_code": int(report.exit_code),
+        "clock_offset_seconds": None if offset is None else round(offset.total_seconds(), 1),
+        "findings": [
+            {
+                "subject": finding.subject,
+                "outcome": finding.outcome.value,
+                "message": finding.message,
+                "hint": finding.hint,
+            }
+            for finding in report.findings
+        ],
+    }
+
+
+def _report_as_text(report: Report) -> str:
+    lines = [_table([(finding.outcome.value, finding.subject, finding.message) for finding in report.findings])]
+    hints = dict.fromkeys(finding.hint for finding in report.findings if finding.hint)
+    lines += [f"hint: {hint}" for hint in hints]
+    works = report.exit_code is ExitCode.DONE
+    lines.append("A sync would work." if works else "A sync would not work.")
+    return "\n".join(lines)
 
 
 def _principal(user: str | None, application: str | None) -> tuple[policy.Principal, str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, BinaryIO
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trailkeep.cli.diagnostics import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
 
 
 def write_text(text: str) -> None:
@@ -33,3 +37,14 @@ def binary_stdout() -> BinaryIO:
 def stdout_is_terminal() -> bool:
     """Whether a person sees stdout directly."""
     return sys.stdout.isatty()
+
+
+def columns(rows: Sequence[Sequence[str]], *, right_aligned: Container[int] = ()) -> Iterator[str]:
+    """Lines of a plain table: columns as wide as their longest value, two spaces between them."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if index in right_aligned else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=False))
+        )
+        yield "  ".join(cells).rstrip()

@@ -17,16 +17,17 @@ def open_client(settings: Settings, *, stop: Event | None = None, retries: int |
 
     Setting `stop` ends waiting; `retries` replaces the client's own number of further tries.
     """
-    from trailkeep import api
+    from trailkeep.api import Client, Pacer
+    from trailkeep.api.client import RETRIES
 
     credentials = settings.credentials()
-    return api.Client(
+    return Client(
         base_url=settings.api_url,
         secret_key=credentials.secret_key.reveal(),
         organization_id=credentials.organization_id,
         clock=now,
-        pacer=api.Pacer(stop or Event()),
+        pacer=Pacer(stop or Event()),
         insecure=settings.insecure,
         connections=settings.concurrency,
-        retries=api.RETRIES if retries is None else retries,
+        retries=RETRIES if retries is None else retries,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trailkeep.errors import UsageError
+from trailkeep.timespan import parse_time
 
 if TYPE_CHECKING:
     import typer
@@ -58,3 +59,13 @@ def state_of(context: typer.Context) -> State:
 def now() -> datetime:
     """The laptop's clock; the only place of the command line that reads it."""
     return datetime.now(UTC)
+
+
+def moment_option(option: str, text: str | None, at: datetime) -> datetime | None:
+    """The moment that an option names, ages counted back from `at`. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text, at)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error

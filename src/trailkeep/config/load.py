@@ -66,9 +66,7 @@ class _Loader:
         chosen = {setting.name: _first(sources, setting.name) for setting in SETTINGS}
         if profile is not None:
             chosen["profile"] = profile
-        values = {
-            name: _BY_NAME[name].default if given is None else given.value() for name, given in chosen.items()
-        }
+        values = {name: _BY_NAME[name].default if given is None else given.value() for name, given in chosen.items()}
         _check_together(values, chosen)
         if found_by_itself:
             _check_trusted(values, chosen, toml)
@@ -89,9 +87,7 @@ class _Loader:
                 flag = _BY_NAME[name].flag or f"--{name.replace('_', '-')}"
                 origin = f"flag {flag}"
                 place = Place(home=self.home)
-                given[name] = Given(
-                    setting=_BY_NAME[name], texts=texts, origin=origin, where=flag, place=place
-                )
+                given[name] = Given(setting=_BY_NAME[name], texts=texts, origin=origin, where=flag, place=place)
         return given
 
     def variables(self) -> dict[str, Given]:
@@ -133,9 +129,7 @@ class _Loader:
     def scw(self) -> tuple[Path | None, ScwFile | None]:
         """The scw CLI's config file: where it is or would be, and what it holds."""
         named = _path_in(self.environ, "SCW_CONFIG_PATH")
-        path = (
-            self.user_config("scw", "config.yaml") if named is None else self.directory / self.expanded(named)
-        )
+        path = self.user_config("scw", "config.yaml") if named is None else self.directory / self.expanded(named)
         if path is None:
             return None, None
         content = files.read(path, self.shown(path))
@@ -158,9 +152,7 @@ class _Loader:
     def misspelt(self) -> Iterable[str]:
         """A warning for each variable that is nearly one of ours: it would be ignored without a word."""
         known = {name for setting in SETTINGS for name in setting.environment} | {"TRAILKEEP_CONFIG"}
-        strangers = sorted(
-            name for name in self.environ if name.startswith("TRAILKEEP_") and name not in known
-        )
+        strangers = sorted(name for name in self.environ if name.startswith("TRAILKEEP_") and name not in known)
         if strangers:
             import difflib
 
@@ -238,9 +230,7 @@ def _check_together(values: Mapping[str, Any], chosen: Mapping[str, Given | None
         )
 
 
-def _check_trusted(
-    values: Mapping[str, Any], chosen: Mapping[str, Given | None], toml: Mapping[str, Given]
-) -> None:
+def _check_trusted(values: Mapping[str, Any], chosen: Mapping[str, Given | None], toml: Mapping[str, Given]) -> None:
     """Refuse that a file which merely lies in the working directory sends the secret key somewhere else.
 
     A folder of evidence or a cloned repository may bring a trailkeep.toml along that nobody has read.

@@ -19,9 +19,7 @@ ROOT_PROFILE = "default"
 """The name by which the SDK calls the root of the file; a profile of that name is never looked up."""
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_FIELDS = {
-    setting.scw_key: setting for setting in SETTINGS if setting.scw_key not in {None, "active_profile"}
-}
+_FIELDS = {setting.scw_key: setting for setting in SETTINGS if setting.scw_key not in {None, "active_profile"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +69,7 @@ def read_scw(content: Content) -> ScwFile:
         for name, node in _mapping(top.pop("profiles"), content).items():
             profiles[name] = {} if _is_null(node) else _scalars(_mapping(node, content), content)
     fields = _scalars(top, content)
-    return ScwFile(
-        shown=content.shown, root=fields, profiles=profiles, active_profile=fields.get("active_profile")
-    )
+    return ScwFile(shown=content.shown, root=fields, profiles=profiles, active_profile=fields.get("active_profile"))
 
 
 def _composed(content: Content) -> yaml.Node | None:

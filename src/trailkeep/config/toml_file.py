@@ -56,7 +56,8 @@ def _document(content: Content) -> dict[str, Any]:
     at = _POSITION.search(position)
     if at is not None:
         raise content.malformed("TOML", int(at[1]), int(at[2]))
-    raise content.malformed("TOML", len(content.lines))
+    # The parser reached the end: what it waited for is missing after the last line that holds anything.
+    raise content.malformed("TOML", content.text.rstrip().count("\n") + 1)
 
 
 def _parsed(text: str) -> tuple[dict[str, Any] | None, str]:
@@ -101,9 +102,7 @@ def _unknown(key: str, where: str) -> ConfigError:
             " (`scw init`), and replace it if this file has left your machine",
         )
     # A key is part of the file too: only what looks like a setting's name is repeated.
-    named = (
-        f"{key!r} is not a setting" if re.fullmatch(r"[A-Za-z_]{1,40}", key) else "this key is not a setting"
-    )
+    named = f"{key!r} is not a setting" if re.fullmatch(r"[A-Za-z_]{1,40}", key) else "this key is not a setting"
     near = difflib.get_close_matches(key.lower().replace("-", "_"), _BY_KEY, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(_BY_KEY)}"
     return ConfigError(f"{where}: {named}", hint=hint)

@@ -90,9 +90,7 @@ class Directory:
             export_jobs={region: list(jobs) for region, jobs in organization.export_jobs.items()},
         )
 
-    def answer(
-        self, path: str, query: Mapping[str, str], *, organization_id: str, denied: Collection[str]
-    ) -> Answer:
+    def answer(self, path: str, query: Mapping[str, str], *, organization_id: str, denied: Collection[str]) -> Answer:
         """One page of the list at `path`; raises Refusal for what is unknown, missing or denied."""
         name = path.removeprefix(_IAM)
         if path == _PROJECTS:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import formatdate
 from hashlib import blake2b
-from itertools import count
 from random import Random
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,8 +17,9 @@ from urllib.parse import parse_qsl
 from trailkeep.demo import answers, paging
 from trailkeep.demo.answers import Answer, Refusal, json_answer
 from trailkeep.demo.directory import ALERT_RULES, Directory, list_answer
-from trailkeep.demo.faults import NEVER, Faults, Injector
-from trailkeep.demo.timeline import Timeline, merged, nanoseconds_of, recorded_at_of
+from trailkeep.demo.faults import Faults, Injector
+from trailkeep.demo.timeline import nanoseconds_of, recorded_at_of
+from trailkeep.demo.trail import PageRequest, Trail
 from trailkeep.demo.wire import WIRE, Wire, WireFault
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from trailkeep.demo.story import Organization
-
-Kind = Literal["api", "authentication", "system"]
+    from trailkeep.demo.trail import Kind
 
 ORGANIZATION_ID = "0c8f1d5e-6a5b-4d0a-9a53-2f1de1b7c0a4"
 """The Organization of an emulator that was not given one."""
@@ -43,7 +42,6 @@ _STREAMS = {
     "system-events": "system",
     "combined-events": "combined",
 }
-_WRAPPERS = {"api": "api", "authentication": "auth", "system": "system"}
 _AUDIT_TRAIL = "/audit-trail/v1alpha1/regions/"
 
 
@@ -52,7 +50,7 @@ class Request:
     """One request as the emulator saw it; `status` and `seconds` are set when the answer is ready."""
 
     number: int
-    """From 1, in the order in which requests began."""
+    """From 1, in the order in which requests began; again from 1 after `Emulator.requests` was cleared."""
     method: str
     path: str
     query: dict[str, str]
@@ -98,23 +96,12 @@ class Emulator:
         }
         self.requests: list[Request] = []
         self._seed = seed
-        self._secret = blake2b(f"{seed}/{secret_key}".encode(), digest_size=32).digest()
         self._lock = Lock()
-        self._ordinals = count()
         self._in_flight = 0
-        self._timelines = {(kind, region): Timeline() for kind in _WRAPPERS for region in self.regions}
-        self._combined: dict[str, tuple[int, Timeline]] = {}
-        self._first_tokens: dict[int, str] = {}
-        self.faults = faults or Faults()
+        self._trail = Trail(self.regions, seed)
         if organization:
-            self._load(organization)
-
-    def _load(self, organization: Organization) -> None:
-        first = 0
-        for (kind, region), raws in organization.events.items():
-            self._timelines[kind, region].load(organization.times[kind, region], raws, first)
-            first += len(raws)
-        self._ordinals = count(first)
+            self._trail.load(organization.events, organization.times)
+        self.faults = faults or Faults()
 
     # What a test changes and asks
 
@@ -141,31 +128,28 @@ class Emulator:
     ) -> bytes:
         """Put an event into a stream and return its bytes; bytes are served as they are, whatever they hold.
 
-        Its place is its own recorded_at; else `recorded_at`; else the clock's now. Before `visible_at` no
+        Its place is at `recorded_at`, or at the time it carries, or at the clock's now. Before `visible_at` no
         answer has it.
         """
         body = raw if isinstance(raw, bytes) else _json(raw)
-        with self._lock:
-            when = None if recorded_at is None else nanoseconds_of(recorded_at)
-            when = recorded_at_of(body) if when is None else when
-            when = nanoseconds_of(self.clock()) if when is None else when
-            hidden_until = None if visible_at is None else nanoseconds_of(visible_at)
-            self._timelines[kind, region].add(when, next(self._ordinals), body, visible_at=hidden_until)
+        place = None if recorded_at is None else nanoseconds_of(recorded_at)
+        if place is None:
+            place = recorded_at_of(body)
+        if place is None:
+            place = nanoseconds_of(self.clock())
+        hidden_until = None if visible_at is None else nanoseconds_of(visible_at)
+        self._trail.add(kind, region, body, place, visible_at=hidden_until)
         return body
 
     def replace(self, kind: Kind, region: str, event_id: str, raw: bytes | Mapping[str, Any]) -> bytes:
         """Give a visible event other content in its place; raises KeyError where no event has this id."""
         body = raw if isinstance(raw, bytes) else _json(raw)
-        with self._lock:
-            self._timelines[kind, region].replace(event_id, body)
+        self._trail.replace(kind, region, event_id, body)
         return body
 
     def truth(self, kind: str, region: str) -> list[bytes]:
         """Every event visible and within retention now, oldest first; `kind` may also be ``combined``."""
-        with self._lock:
-            now = nanoseconds_of(self.clock())
-            timeline = self._timeline(kind, region, now)
-            return [timeline.rows[at] for at in timeline.between(now - paging.RETENTION, 2**62)]
+        return self._trail.truth(kind, region, nanoseconds_of(self.clock()))
 
     # The WSGI application
 
@@ -284,7 +268,15 @@ class Emulator:
         if "AuditTrailReadOnly" in faults.denied_permissions or organization_id != self.organization_id:
             raise answers.permission_denied("audit_trail_event", "read")
         if name in _STREAMS:
-            return self._page(region, _STREAMS[name], request, struck)
+            body = self._trail.page(
+                region,
+                _STREAMS[name],
+                PageRequest(path=request.path, query=request.query, number=request.number),
+                now=nanoseconds_of(self.clock()),
+                faults=faults,
+                struck=struck,
+            )
+            return Answer(status=200, body=body)
         if name == "products":
             rows = self.products[region]
             return json_answer({"products": rows, "total_count": len(rows)})
@@ -294,89 +286,6 @@ class Emulator:
         if name == "alert-rules":
             return list_answer("alert_rules", ALERT_RULES, request.query)
         return list_answer("export_jobs", self.directory.export_jobs.get(region, []), request.query)
-
-    def _timeline(self, kind: str, region: str, now: int) -> Timeline:
-        """One stream's events visible by `now`; call it with the lock held."""
-        if kind != "combined":
-            timeline = self._timelines[kind, region]
-            timeline.reveal(now)
-            return timeline
-        parts = [(wrapper, self._timeline(each, region, now)) for each, wrapper in _WRAPPERS.items()]
-        version = sum(timeline.version for _, timeline in parts)
-        if region not in self._combined or self._combined[region][0] != version:
-            self._combined[region] = (version, merged(parts))
-        return self._combined[region][1]
-
-    def _page(self, region: str, kind: str, request: Request, struck: frozenset[str]) -> Answer:
-        """One page of events; which rows and which token is all that happens with the lock held."""
-        now = nanoseconds_of(self.clock())
-        faults = self.faults
-        asked = paging.read_query(kind, request.path, request.query, now=now, faults=faults)
-        token = self._checked_token(asked, now, struck)
-        if token is not None:
-            asked = paging.resumed(asked, token)
-        with self._lock:
-            timeline = self._timeline(kind, region, now)
-            found = paging.positions(
-                timeline, asked, floor=now - paging.RETENTION, faults=faults, wrapped=kind == "combined"
-            )
-            start = paging.start_of(found, timeline, token, descending=asked.descending, kind=faults.paging)
-            cut = paging.cut(start, len(found), asked.page_size, token=token, faults=faults, struck=struck)
-            rows = [timeline.rows[at] for at in found[cut.first : cut.end]]
-            cursor: int | None = cut.end
-            if faults.paging == "cursor":
-                cursor = timeline.keys[found[cut.end - 1]] if cut.end else None
-        rows = paging.disturbed(rows, struck, luck=f"{self._seed}/{request.number}")
-        following = None
-        if cut.more:
-            following = self._next_token(asked, token, cursor, request.number, now, struck)
-        return Answer(status=200, body=_page_body(rows, following, faults.last_page))
-
-    def _checked_token(self, asked: paging.Asked, now: int, struck: frozenset[str]) -> paging.Token | None:
-        if asked.token is None:
-            return None
-        token = paging.decode_token(asked.token, self._secret)
-        faults = self.faults
-        expired = faults.token_seconds is not None and now - token.issued_at > faults.token_seconds * 10**9
-        too_far = faults.token_pages is not None and token.page > faults.token_pages
-        if expired or too_far or "refused_token" in struck:
-            raise answers.invalid_argument("page_token", "constraint", "the page token has expired")
-        if token.fingerprint != asked.fingerprint:
-            raise answers.invalid_argument(
-                "page_token", "constraint", "the page token is for another request"
-            )
-        return token
-
-    def _next_token(
-        self,
-        asked: paging.Asked,
-        token: paging.Token | None,
-        cursor: int | None,
-        number: int,
-        now: int,
-        struck: frozenset[str],
-    ) -> str:
-        read = token.read if token else number
-        page = token.page + 1 if token else 2
-        if "repeated_token" in struck:
-            if self.faults.repeat_leads_to == "first" and read in self._first_tokens:
-                return self._first_tokens[read]
-            if asked.token is not None:
-                return asked.token
-            # A first page was asked without a token: the one that repeats it stands before the first row.
-            cursor = None
-        text = paging.Token(
-            fingerprint=asked.fingerprint,
-            after=asked.after,
-            before=asked.before,
-            cursor=cursor,
-            issued_at=now,
-            page=page,
-            read=read,
-        ).encode(self._secret)
-        if self.faults.repeated_token != NEVER:
-            self._first_tokens.setdefault(read, text)
-        return text
 
     # The answer's bytes
 
@@ -436,14 +345,3 @@ def _http_date(moment: datetime) -> str:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _page_body(rows: list[bytes], token: str | None, last_page: str) -> bytes:
-    """The bytes of a page; an empty last one is exactly ``{"events":[]}``."""
-    if token is not None:
-        tail = b', "next_page_token":"%s"}' % token.encode()
-    else:
-        tail = {"absent": b"}", "null": b', "next_page_token":null}', "empty": b', "next_page_token":""}'}[
-            last_page
-        ]
-    return b'{"events":[' + b", ".join(rows) + b"]" + tail

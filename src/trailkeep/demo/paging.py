@@ -143,9 +143,7 @@ def read_query(stream: str, path: str, query: Mapping[str, str], *, now: int, fa
         descending=order == "recorded_at_desc" or faults.ignore_order,
         page_size=_page_size(query, faults),
         token=query.get("page_token") or None,
-        filters=tuple(
-            (name, query[name]) for name in FILTERS.get(stream, ()) if query.get(name, "") not in _NO_FILTER
-        ),
+        filters=tuple((name, query[name]) for name in FILTERS.get(stream, ()) if query.get(name, "") not in _NO_FILTER),
         fingerprint=blake2b(seed, digest_size=8).hexdigest(),
     )
 
@@ -181,7 +179,7 @@ def accepts(filters: Sequence[tuple[str, str]], *, wrapped: bool) -> Callable[[b
             return False
         try:
             event = json.loads(row)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         if wrapped:
             event = next(iter(event.values()))
@@ -201,9 +199,7 @@ def _values(event: dict[str, Any], name: str) -> list[str]:
     return [str(event.get("status_code" if name == "status" else name))]
 
 
-def positions(
-    timeline: Timeline, asked: Asked, *, floor: int, faults: Faults, wrapped: bool
-) -> Sequence[int]:
+def positions(timeline: Timeline, asked: Asked, *, floor: int, faults: Faults, wrapped: bool) -> Sequence[int]:
     """Where the rows that `asked` selects stand, in the order asked; `floor` is the retention's edge."""
     after = asked.after + (faults.after_bound == "exclusive")
     before = asked.before + (faults.before_bound == "inclusive")
@@ -213,9 +209,7 @@ def positions(
     return found[::-1] if asked.descending else found
 
 
-def start_of(
-    found: Sequence[int], timeline: Timeline, token: Token | None, *, descending: bool, kind: str
-) -> int:
+def start_of(found: Sequence[int], timeline: Timeline, token: Token | None, *, descending: bool, kind: str) -> int:
     """How many of `found` lie before the page that `token` leads to."""
     if token is None or token.cursor is None:
         return 0
@@ -231,6 +225,24 @@ def resumed(asked: Asked, token: Token) -> Asked:
     return replace(asked, after=token.after, before=token.before)
 
 
+def following(asked: Asked, token: Token | None, cursor: int | None, *, number: int, now: int) -> Token:
+    """The token for the page after the one that `token` led to; `number` is the request being answered."""
+    return Token(
+        fingerprint=asked.fingerprint,
+        after=asked.after,
+        before=asked.before,
+        cursor=cursor,
+        issued_at=now,
+        page=token.page + 1 if token else 2,
+        read=token.read if token else number,
+    )
+
+
+def before_first_row(token: Token) -> Token:
+    """A token of the same read that leads to its first page."""
+    return replace(token, cursor=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """The rows of one page as ``first <= n < end`` among all that match, and whether a token follows."""
@@ -240,9 +252,7 @@ class Cut:
     more: bool
 
 
-def cut(
-    start: int, total: int, page_size: int, *, token: Token | None, faults: Faults, struck: frozenset[str]
-) -> Cut:
+def cut(start: int, total: int, page_size: int, *, token: Token | None, faults: Faults, struck: frozenset[str]) -> Cut:
     """Where a page that would begin at `start` of `total` rows begins and ends, faults included."""
     if "empty_page" in struck:
         return Cut(first=start, end=start, more=True)

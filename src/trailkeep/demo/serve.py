@@ -89,9 +89,7 @@ class _Server(TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer the connection's requests in a thread of its own."""
-        thread = Thread(
-            target=self._converse, args=(request, client_address), name="demo-connection", daemon=True
-        )
+        thread = Thread(target=self._converse, args=(request, client_address), name="demo-connection", daemon=True)
         with self._open_lock:
             self._open[request] = thread
         thread.start()

@@ -35,7 +35,7 @@ def recorded_at_of(raw: bytes) -> int | None:
     try:
         event: Any = json.loads(raw)
         return nanoseconds(event["recorded_at"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

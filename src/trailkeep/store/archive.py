@@ -94,7 +94,7 @@ class Ledger:
         self.head = Head(seq=seq, sha256=seal.entry_hash(content))
         return entry
 
-    def files(self, table: str, span: Span | None = None, **partition: str) -> Iterator[LiveFile]:
+    def files(self, table: str, span: Span | None = None, /, **partition: str) -> Iterator[LiveFile]:
         """The live files of a table, with these partition values, that may hold a row inside `span`."""
         for file in self.live.values():
             if (
@@ -145,6 +145,19 @@ class Archive:
         if not described.archive_id:
             raise ArchiveDamaged(f"{file} has no archive_id")
         return cls(path, described.archive_id)
+
+    @classmethod
+    def exists(cls, path: Path) -> bool:
+        """Whether there is an archive in `path`.
+
+        Raises ArchiveMissing where there is none and none may be made, and like `open` for one that cannot be read.
+        """
+        try:
+            cls.open(path)
+        except ArchiveMissing:
+            check_unborn(path)
+            return False
+        return True
 
     def ledger(self) -> Ledger:
         """Fold the whole ledger. Raises ArchiveDamaged where an entry is missing or does not continue the chain."""

@@ -48,9 +48,7 @@ def staged_name(index: int, path: str) -> str:
     return f"{index:04d}-{path.rpartition('/')[2]}"
 
 
-def segment_path(
-    table: str, partition: Mapping[str, str], first: datetime, last: datetime, sha256: str
-) -> str:
+def segment_path(table: str, partition: Mapping[str, str], first: datetime, last: datetime, sha256: str) -> str:
     """Where a segment lies, relative to the archive."""
     keys = "".join(f"{key}={value}/" for key, value in partition.items())
     return f"{table}/{keys}{_compact(first)}_{_compact(last)}_{sha256[:12]}.parquet"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,7 +63,7 @@ def build_segment(table: Table, rows: pa.Table) -> Segment:
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
         row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=[name for name in names if name not in _PLAIN_COLUMNS],
+        use_dictionary=[name for name in names if name not in _PLAIN_COLUMNS],  # type: ignore[arg-type]
         write_page_checksum=True,
         sorting_columns=[pq.SortingColumn(names.index(name)) for name in table.order],
     )
@@ -83,7 +83,7 @@ def raw_digests(raw: pa.ChunkedArray) -> Iterator[bytes]:
     """SHA-256 of every value's bytes, without making a Python string of any."""
     for chunk in raw.chunks:
         _validity, offsets_buffer, content_buffer = chunk.buffers()
-        if content_buffer is None:
+        if offsets_buffer is None or content_buffer is None:
             continue
         offsets = memoryview(offsets_buffer).cast("i")[chunk.offset : chunk.offset + len(chunk) + 1]
         content = memoryview(content_buffer)
@@ -114,14 +114,12 @@ def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -
 
 def _is_sorted(table: Table, rows: pa.Table) -> bool:
     """Whether the rows stand in the table's order. Pages arrive so, and sorting costs more than writing."""
-    tied: pa.ChunkedArray | None = None
+    tied: Any = pa.scalar(value=True)
     for name in table.order:
         former, latter = rows[name][:-1], rows[name][1:]
-        wrong = pc.greater(former, latter)
-        if pc.any(pc.and_(tied, wrong) if tied is not None else wrong).as_py():
+        if pc.any(pc.and_(tied, pc.greater(former, latter))).as_py():
             return False
-        equal = pc.equal(former, latter)
-        tied = pc.and_(tied, equal) if tied is not None else equal
+        tied = pc.and_(tied, pc.equal(former, latter))
         if not pc.any(tied).as_py():
             return True
     return True

@@ -18,9 +18,9 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from trailkeep import __version__, seal
-from trailkeep.errors import ArchiveLocked, ArchiveMissing, StoreError
+from trailkeep.errors import ArchiveLocked
 from trailkeep.store import layout
-from trailkeep.store.archive import Archive, Ledger, check_unborn, describe_archive
+from trailkeep.store.archive import Archive, Ledger, describe_archive
 from trailkeep.store.disk import PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
 from trailkeep.store.segments import build_segment
 from trailkeep.timespan import format_time
@@ -66,9 +66,7 @@ class Writer:
     The folder is made an archive if it is none yet; what an earlier writer left unfinished is mended first.
     """
 
-    def __init__(
-        self, path: Path, *, clock: Callable[[], datetime], disk: Disk | None = None, run: str | None = None
-    ):
+    def __init__(self, path: Path, *, clock: Callable[[], datetime], disk: Disk | None = None, run: str | None = None):
         self.path = path
         self.run = run or uuid4().hex
         self.archive: Archive
@@ -82,10 +80,7 @@ class Writer:
 
         Raises ArchiveLocked, naming the process that holds it, and StoreError for what the disk refuses.
         """
-        try:
-            self.archive = Archive.open(self.path)
-        except ArchiveMissing:
-            check_unborn(self.path)
+        Archive.exists(self.path)  # raises where nothing may be written
         with store_errors(f"cannot write to the archive {self.path}"):
             self._disk.make_directory(self.path)
             self._acquire()
@@ -112,9 +107,7 @@ class Writer:
         try:
             with store_errors("cannot commit to the archive, which stays as it was"):
                 content = self._stage(commit, seq, staging)
-                self._disk.link(
-                    staging / layout.entry_name(seq), self.path / layout.LEDGER / layout.entry_name(seq)
-                )
+                self._disk.link(staging / layout.entry_name(seq), self.path / layout.LEDGER / layout.entry_name(seq))
         except BaseException:
             with contextlib.suppress(OSError):
                 self._disk.remove_tree(staging)
@@ -135,9 +128,7 @@ class Writer:
         records: list[seal.FileRecord] = []
         for index, new in enumerate(commit.added):
             segment = build_segment(new.table, _with_seq(new.table, new.rows, seq))
-            path = layout.segment_path(
-                new.table.name, new.partition, segment.first, segment.last, segment.sha256
-            )
+            path = layout.segment_path(new.table.name, new.partition, segment.first, segment.last, segment.sha256)
             self._disk.write(staging / layout.staged_name(index, path), bytes(segment.content), SEGMENT_MODE)
             records.append(segment.record(path))
         content = seal.encode_entry(self._entry(commit, seq, records))
@@ -265,6 +256,3 @@ def _os_user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         return str(os.getuid())
-
-
-__all__ = ["Commit", "NewRows", "StoreError", "Writer"]

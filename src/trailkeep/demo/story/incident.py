@@ -29,7 +29,7 @@ BACKUP_SILENCE = 3 * DAY
 
 
 def night_of(begin: int, end: int) -> int:
-    """When the incident begins in a story of ``begin <= t < end``, so that all of it lies inside (nanoseconds)."""
+    """When the incident begins in a story of ``begin <= t < end``, so that all of it fits (nanoseconds)."""
     start = end - min(12 * DAY, int((end - begin) * 0.4))
     night = start - start % DAY + 100 * MINUTE
     return night if begin < night and night + LENGTH < end else max(begin, start)
@@ -148,17 +148,13 @@ def _guess_password(night: _Night) -> None:
     everyone = [event_id for event_ids in failed.values() for event_id in event_ids]
     night.tell("stuffing", 12, "One address tries passwords for every user of the Organization.", everyone)
     night.wait(5, 20)
-    ids, night.at = login(
-        writer, night.victim, night.at, source_ip=STUFFING_IP, country_code="SC", user_agent=_BROWSER
-    )
+    ids, night.at = login(writer, night.victim, night.at, source_ip=STUFFING_IP, country_code="SC", user_agent=_BROWSER)
     night.tell("brute-force", 11, "Failures for one user, then a success.", [*failed["lmartin"], ids[0]])
     night.tell("login-without-mfa", 14, "The account that fell has no second factor.", ids[:1])
     renewed = session_call(
         writer, night.victim, night.wait(900, 1500), "RenewJWT", source_ip=STUFFING_IP, user_agent=_BROWSER
     )
-    night.tell(
-        "console-session", 9, "A console session from an address never seen before.", [*ids[1:], renewed]
-    )
+    night.tell("console-session", 9, "A console session from an address never seen before.", [*ids[1:], renewed])
     night.tell("secret-read", 54, "The CI key is read from a secret: nothing in the trail can show it.", [])
 
 
@@ -192,9 +188,7 @@ def _probe_with_stolen_key(night: _Night) -> None:
         denied.setdefault(method, []).append(event_id)
     everything = [event_id for event_ids in denied.values() for event_id in event_ids]
     night.tell("denied-probes", 21, "More than twenty denied calls in five minutes.", everything)
-    night.tell(
-        "new-user-agent", 10, "The CI's principal, so far only Terraform, now uses curl.", everything[:1]
-    )
+    night.tell("new-user-agent", 10, "The CI's principal, so far only Terraform, now uses curl.", everything[:1])
     night.wait(300, 500)
     body = {
         "name": "terraform-sync",
@@ -225,13 +219,9 @@ def _plant_backdoor(night: _Night) -> None:
     for key in (night.first_key, night.second_key):
         night.wait(20, 60)
         body = {"application_id": night.backdoor, "description": "", "default_project_id": night.production}
-        keys.append(
-            night.call("CreateAPIKey", body=body, resources=(night.made("iam_api_key", key, None),), **stolen)
-        )
+        keys.append(night.call("CreateAPIKey", body=body, resources=(night.made("iam_api_key", key, None),), **stolen))
     night.wait(30, 90)
-    rules = [
-        {"permission_set_names": ["OrganizationManager"], "organization_id": night.writer.organization_id}
-    ]
+    rules = [{"permission_set_names": ["OrganizationManager"], "organization_id": night.writer.organization_id}]
     grant: Record = {
         "name": "sync",
         "application_id": night.backdoor,
@@ -247,9 +237,7 @@ def _plant_backdoor(night: _Night) -> None:
     night.tell("backdoor", 29, "Application, key and policy within minutes.", [created, *keys, policy])
     night.wait(200, 300)
     body = {"name": "sync", "public_key": "ssh-ed25519 AAAA", "project_id": night.production}
-    ssh_key = night.call(
-        "CreateSSHKey", body=body, resources=(night.made("iam_ssh_key", uuid4(night.rng), "sync"),)
-    )
+    ssh_key = night.call("CreateSSHKey", body=body, resources=(night.made("iam_ssh_key", uuid4(night.rng), "sync"),))
     night.tell("ssh-key", 30, "An SSH key, by the new application from a new address.", [ssh_key])
 
 
@@ -324,13 +312,9 @@ def _mine(night: _Night) -> None:
         system_name="quota-threshold",
         kind="notification",
         project=night.production,
-        resources=[
-            night.writer.resource("instance_server", *night.miners[-1][:2], created=night.miners[-1][2])
-        ],
+        resources=[night.writer.resource("instance_server", *night.miners[-1][:2], created=night.miners[-1][2])],
     )
-    night.tell(
-        "quota-notice", 65, "Scaleway itself warns about the quota: not the attacker's doing.", [notice]
-    )
+    night.tell("quota-notice", 65, "Scaleway itself warns about the quota: not the attacker's doing.", [notice])
 
 
 def _take_data(night: _Night) -> None:
@@ -345,9 +329,7 @@ def _take_data(night: _Night) -> None:
     night.wait(60, 200)
     backup = night.made("rdb_instance_backup", uuid4(night.rng), "customers")
     exported.append(night.call("ExportDatabaseBackup", product="rdb", resources=(backup,), in_project=True))
-    night.tell(
-        "data-exported", 51, "A volume and a database leave for a bucket and a download link.", exported
-    )
+    night.tell("data-exported", 51, "A volume and a database leave for a bucket and a download link.", exported)
 
 
 def _destroy(night: _Night) -> None:
@@ -358,9 +340,7 @@ def _destroy(night: _Night) -> None:
         backup = night.writer.resource(
             "rdb_instance_backup", uuid4(night.rng), "nightly", created=night.at - 5 * DAY, deleted=night.at
         )
-        deleted.append(
-            night.call("DeleteDatabaseBackup", product="rdb", resources=(backup,), in_project=True)
-        )
+        deleted.append(night.call("DeleteDatabaseBackup", product="rdb", resources=(backup,), in_project=True))
     night.tell("backups-destroyed", 58, "Database backups are deleted.", deleted)
     for server_id, name, created in night.miners[:3]:
         night.wait(1, 6)

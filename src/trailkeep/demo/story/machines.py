@@ -25,9 +25,7 @@ _FAILURES = ((0.012, 404), (0.018, 409), (0.021, 400), (0.0225, 403))
 class Machine:
     """One application at work; remembers which resources it has."""
 
-    def __init__(
-        self, writer: Writer, staff: Staff, name: str, hours: tuple[tuple[float, float], ...]
-    ) -> None:
+    def __init__(self, writer: Writer, staff: Staff, name: str, hours: tuple[tuple[float, float], ...]) -> None:
         self.writer = writer
         self.application: Application = staff.application(name)
         self.projects = [staff.projects["production"], staff.projects["staging"]]
@@ -104,9 +102,7 @@ class Machine:
             id=uuid4(rng),
             name=f"{operation.prefix}-{rng.getrandbits(24):06x}",
             created=created,
-            locality=f"{region}-{1 if region == 'pl-waw' else rng.randrange(1, 3)}"
-            if operation.zonal
-            else region,
+            locality=f"{region}-{1 if region == 'pl-waw' else rng.randrange(1, 3)}" if operation.zonal else region,
             project=self.projects[rng.random() < 0.3],
         )
 

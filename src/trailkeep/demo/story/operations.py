@@ -220,9 +220,7 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
     ),
     "secret-rotator": (
         Operation(share=5, method="CreateSecretVersion", body=_secret_version, **_SECRET),
-        Operation(
-            share=3, method="DisableSecretVersion", body=lambda _rng, _live: {"revision": "latest"}, **_SECRET
-        ),
+        Operation(share=3, method="DisableSecretVersion", body=lambda _rng, _live: {"revision": "latest"}, **_SECRET),
         Operation(
             share=1,
             method="CreateSecret",

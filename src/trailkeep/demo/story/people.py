@@ -27,7 +27,7 @@ _WRONG_CODE = 0.04
 def login(
     writer: Writer, person: Person, at: int, *, source_ip: str, country_code: str, user_agent: str
 ) -> tuple[list[str], int]:
-    """A successful login: the authentication event and the calls behind it. Returns their ids and the end's time."""
+    """A successful login, as the authentication event and the calls behind it: their ids, and when it ended."""
     ids = [
         writer.authentication(
             at,
@@ -50,9 +50,7 @@ def login(
     return ids, at
 
 
-def session_call(
-    writer: Writer, person: Person, at: int, method: str, *, source_ip: str, user_agent: str
-) -> str:
+def session_call(writer: Writer, person: Person, at: int, method: str, *, source_ip: str, user_agent: str) -> str:
     """One step of a login, or a renewal of its token; returns the event's id."""
     return writer.api(
         at,
@@ -123,9 +121,7 @@ class PeopleAtWork:
 
     # Changes by hand
 
-    def _iam(
-        self, person: Person, at: int, source_ip: str, method: str, body: Record, resource: Record
-    ) -> None:
+    def _iam(self, person: Person, at: int, source_ip: str, method: str, body: Record, resource: Record) -> None:
         self.writer.api(
             at,
             locality="fr-par",
@@ -155,9 +151,7 @@ class PeopleAtWork:
 
     def _group_member(self, person: Person, at: int, source_ip: str) -> None:
         other = self.writer.rng.choice(self.staff.people)
-        group = self.writer.resource(
-            "iam_group", uuid4(self.writer.rng), "developers", created=at - 90 * 24 * HOUR
-        )
+        group = self.writer.resource("iam_group", uuid4(self.writer.rng), "developers", created=at - 90 * 24 * HOUR)
         self._iam(person, at, source_ip, "AddGroupMember", {"user_id": other.id}, group)
 
     def _server_action(self, person: Person, at: int, source_ip: str) -> None:
@@ -181,9 +175,7 @@ class PeopleAtWork:
 
     def _database_rule(self, person: Person, at: int, source_ip: str) -> None:
         rng = self.writer.rng
-        instance = self.writer.resource(
-            "rdb_instance", uuid4(rng), "warehouse", created=at - 24 * HOUR, updated=at
-        )
+        instance = self.writer.resource("rdb_instance", uuid4(rng), "warehouse", created=at - 24 * HOUR, updated=at)
         self.writer.api(
             at,
             locality="nl-ams" if person.country_code == "NL" else "fr-par",
@@ -193,11 +185,7 @@ class PeopleAtWork:
             project=self.staff.projects["analytics"],
             source_ip=source_ip,
             user_agent=person.browser,
-            body={
-                "rules": [
-                    {"ip": f"{source_ip}/32" if "." in source_ip else f"{source_ip}/128", "description": ""}
-                ]
-            },
+            body={"rules": [{"ip": f"{source_ip}/32" if "." in source_ip else f"{source_ip}/128", "description": ""}]},
             resources=[instance],
         )
 
@@ -212,9 +200,7 @@ class PeopleAtWork:
             user_agent=person.browser,
             body={"theme": "dark"},
             resources=[
-                self.writer.resource(
-                    "account_user", person.id, None, facts={"email": f"{person.username}@example.com"}
-                )
+                self.writer.resource("account_user", person.id, None, facts={"email": f"{person.username}@example.com"})
             ],
         )
 

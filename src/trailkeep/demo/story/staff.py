@@ -15,16 +15,13 @@ if TYPE_CHECKING:
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 CHROME = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-    " Chrome/141.0.0.0 Safari/537.36"
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 )
 SAFARI = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
     " Version/26.0 Safari/605.1.15"
 )
-TERRAFORM = (
-    "scaleway-sdk-go/v1.0.0-beta.36 (go1.26.1; linux; amd64) terraform-provider/2.60.0 terraform/1.13.1"
-)
+TERRAFORM = "scaleway-sdk-go/v1.0.0-beta.36 (go1.26.1; linux; amd64) terraform-provider/2.60.0 terraform/1.13.1"
 CLI = "scaleway-cli/2.41.0 (go1.26.1; darwin; arm64) scaleway-sdk-go/v1.0.0-beta.36 (go1.26.1; darwin; arm64)"
 GO_SDK = "scaleway-sdk-go/v1.0.0-beta.35 (go1.25.3; linux; amd64)"
 PYTHON_SDK = "scaleway-sdk-python/2.11.0"
@@ -154,9 +151,7 @@ def hire(rng: Random, organization_id: str) -> Staff:
         Application(id=uuid4(rng), name=name, description=text, addresses=addresses, user_agent=agent)
         for name, text, addresses, agent in _APPLICATIONS
     )
-    projects = {"default": organization_id} | {
-        name: uuid4(rng) for name in ("production", "staging", "analytics")
-    }
+    projects = {"default": organization_id} | {name: uuid4(rng) for name in ("production", "staging", "analytics")}
     return Staff(people=people, applications=applications, projects=projects)
 
 
@@ -194,11 +189,7 @@ def register(staff: Staff, writer: Writer) -> Registers:
         applications=[clerk.application(each) for each in staff.applications],
         groups=groups,
         api_keys=[clerk.api_key(each.id, user=False) for each in staff.applications]
-        + [
-            clerk.api_key(person.id, user=True)
-            for person in staff.people
-            if person.role in {"sre", "developer"}
-        ],
+        + [clerk.api_key(person.id, user=True) for person in staff.people if person.role in {"sre", "developer"}],
         policies=policies,
         rules=rules,
         projects=[clerk.project(name, project_id) for name, project_id in staff.projects.items()],
@@ -311,8 +302,7 @@ class _Clerk:
             "secret-rotator": ["SecretManagerFullAccess"],
         }
         grants += [
-            (name, {"application_id": self.staff.application(name).id}, sets)
-            for name, sets in machine_sets.items()
+            (name, {"application_id": self.staff.application(name).id}, sets) for name, sets in machine_sets.items()
         ]
         policies = [self.policy(name, bearer, sets) for name, bearer, sets in grants]
         rules = {
@@ -364,9 +354,7 @@ class _Clerk:
 
     def ssh_key(self, person: Person) -> Record:
         # The shape of an Ed25519 key; no private half exists.
-        body = "".join(
-            self.rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=43)
-        )
+        body = "".join(self.rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=43))
         return {
             "id": uuid4(self.rng),
             "name": f"{person.username}-laptop",

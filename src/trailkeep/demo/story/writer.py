@@ -19,15 +19,10 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-_OF_DAY = [
-    f"T{hour:02}:{minute:02}:{second:02}."
-    for hour in range(24)
-    for minute in range(60)
-    for second in range(60)
-]
+_OF_DAY = [f"T{hour:02}:{minute:02}:{second:02}." for hour in range(24) for minute in range(60) for second in range(60)]
 
-# Two serializations occur in real answers: the fields in the order of their definition with ", " between them,
-# and sorted keys without a space.
+# Two serializations occur in real answers: the fields in the order of their definition with ", " between
+# them, and sorted keys without a space.
 _DEFINED = json.JSONEncoder(ensure_ascii=False, separators=(", ", ":")).encode
 _SORTED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 

@@ -1,0 +1,6 @@
+"""One query, run on an archive, as a stream of Arrow record batches."""
+
+from trailkeep.analysis.question import Question
+from trailkeep.analysis.result import Result, open_result
+
+__all__ = ["Question", "Result", "open_result"]

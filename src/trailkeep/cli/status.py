@@ -1,0 +1,150 @@
+"""`trailkeep status`: what the archive holds and what it lacks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trailkeep.cli import output
+from trailkeep.cli.app import app
+from trailkeep.cli.state import ReportFormat, now, state_of
+from trailkeep.errors import CoverageIncomplete
+from trailkeep.timespan import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from trailkeep.coverage import StreamCoverage
+    from trailkeep.store import Head, Ledger
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    *,
+    report_format: Annotated[
+        ReportFormat, typer.Option("--format", help="How to write the result.")
+    ] = ReportFormat.TEXT,
+) -> None:
+    """Show what of each stream is covered, what is missing, and how long it can still be read.
+
+    Reads the archive only. Exit code 6 when the coverage of a stream has gaps.
+    """
+    from trailkeep.coverage import stream_coverage
+    from trailkeep.store import Archive
+
+    archive = Archive.open(state_of(context).settings().archive)
+    at = now()
+    ledger = archive.ledger()
+    streams = [_described(each, ledger, at) for each in stream_coverage(ledger, at)]
+    if report_format is ReportFormat.JSON:
+        output.write_json(
+            {
+                "archive": str(archive.path),
+                "archive_id": archive.archive_id,
+                "as_of": format_time(at),
+                "head": {"seq": ledger.head.seq, "sha256": ledger.head.sha256} if ledger.head else None,
+                "streams": streams,
+            }
+        )
+    else:
+        for line in _lines(streams, ledger.head):
+            output.write_text(line)
+    holed = sum(1 for each in streams if each["gaps"])
+    if holed:
+        raise CoverageIncomplete(
+            f"the coverage of {holed} of {len(streams)} streams has gaps",
+            hint="Run `trailkeep sync`: it reads every gap that the API can still answer for.",
+        )
+
+
+def _described(coverage: StreamCoverage, ledger: Ledger, at: datetime) -> dict[str, Any]:
+    """What is known of one stream, as JSON values."""
+    from trailkeep.schema import EVENT_TABLES
+
+    stream = coverage.stream
+    files = list(
+        ledger.files(EVENT_TABLES[stream.kind].name, organization_id=stream.organization_id, region=stream.region)
+    )
+    oldest_unread = coverage.oldest_unread()
+    return {
+        "organization_id": stream.organization_id,
+        "kind": stream.kind,
+        "region": stream.region,
+        "covered": [{"from": format_time(span.start), "to": format_time(span.end)} for span in coverage.covered],
+        "gaps": [
+            {
+                "from": format_time(gap.span.start),
+                "to": format_time(gap.span.end),
+                "reason": str(gap.reason),
+                "days_left": _days_left(gap.span.start, at) if gap.reason == "unread" else None,
+            }
+            for gap in coverage.gaps
+        ],
+        "newest_event": max((file.record.last for file in files), default=None),
+        "rows": sum(file.record.rows for file in files),
+        "bytes": sum(file.record.bytes for file in files),
+        "files": len(files),
+        "oldest_unread": format_time(oldest_unread) if oldest_unread else None,
+        "days_left": _days_left(oldest_unread, at),
+        "last_read_at": coverage.last_read_at,
+        "not_offered_since": coverage.not_offered_since,
+    }
+
+
+def _days_left(moment: datetime | None, at: datetime) -> float | None:
+    """Days until the API no longer has `moment`; 0 when it has not any more."""
+    from trailkeep.coverage import RETENTION
+
+    if moment is None:
+        return None
+    return max(0.0, round((moment + RETENTION - at) / timedelta(days=1), 1))
+
+
+def _lines(streams: list[dict[str, Any]], head: Head | None) -> Iterator[str]:
+    many = len({each["organization_id"] for each in streams}) > 1
+    rows = [["STREAM", "COVERED FROM", "TO", "GAPS", "NEWEST EVENT", "ROWS", "SIZE", "DAYS LEFT"]]
+    for each in streams:
+        name = f"{each['kind']} {each['region']}" + (f" {each['organization_id']}" if many else "")
+        if each["not_offered_since"] and not each["covered"]:
+            rows.append([name, "not offered", "", "", "", "", "", ""])
+            continue
+        covered = each["covered"]
+        rows.append(
+            [
+                name,
+                _short(covered[0]["from"]) if covered else "never read",
+                _short(covered[-1]["to"]) if covered else "",
+                str(len(each["gaps"])) if each["gaps"] else "none",
+                _short(each["newest_event"]),
+                f"{each['rows']:,}",
+                _size(each["bytes"]),
+                "" if each["days_left"] is None else f"{each['days_left']:.1f}",
+            ]
+        )
+    yield from output.columns(rows, right_aligned=(5, 6, 7))
+    for each in streams:
+        for gap in each["gaps"]:
+            left = "lost: the API no longer has it" if gap["days_left"] is None else f"{gap['days_left']:.1f} days left"
+            yield f"gap: {each['kind']} {each['region']} {gap['from']} to {gap['to']} ({gap['reason']}, {left})"
+    if not streams:
+        yield "nothing has been read yet: run `trailkeep sync`"
+    if head is not None:
+        yield f"head {head}"
+
+
+def _short(moment: str | None) -> str:
+    """A moment of the ledger to the second."""
+    return f"{moment[:10]} {moment[11:19]}Z" if moment else ""
+
+
+def _size(count: int) -> str:
+    """A number of bytes in the unit that a person reads."""
+    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{size:,.0f} {units[0]}" if units[0] == "B" else f"{size:,.1f} {units[0]}"

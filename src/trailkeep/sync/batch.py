@@ -1,0 +1,262 @@
+"""What has been read and not committed yet, and how it becomes a commit without a row that is already held."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from trailkeep.events import moments_to_arrow, raw_to_arrow, same_content, to_rows
+from trailkeep.schema import EVENT_TABLES, QUARANTINE, REQUESTS, REVISIONS
+from trailkeep.seal import CoverageRecord
+from trailkeep.store import NewRows, read_segment
+from trailkeep.timespan import Span, format_time, month_of, union
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from trailkeep.api import Page
+    from trailkeep.events import Arrival, Reject
+    from trailkeep.store import Archive, Ledger, LiveFile
+    from trailkeep.streams import Stream
+    from trailkeep.sync.report import StreamReport
+    from trailkeep.sync.window import Piece
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _StreamBatch:
+    arrivals: dict[str, Arrival] = field(default_factory=dict)
+    """The first version that arrived of each event, by id."""
+    others: list[Arrival] = field(default_factory=list)
+    """Further versions with other content."""
+    rejects: list[tuple[Reject, datetime]] = field(default_factory=list)
+    claims: list[Span] = field(default_factory=list)
+
+
+class Batch:
+    """Collects pieces. Its memory is bounded by whoever commits it in time."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.events = 0
+        self.bytes = 0
+        self._streams: dict[Stream, _StreamBatch] = defaultdict(_StreamBatch)
+        self._pages: list[dict[str, Any]] = []
+
+    @property
+    def has_claims(self) -> bool:
+        """Whether a commit of the batch would add to what is proven or kept."""
+        return any(batch.claims or batch.arrivals or batch.rejects for batch in self._streams.values())
+
+    def add(self, piece: Piece, report: StreamReport) -> None:
+        """Take in what one page brought, and count it."""
+        stream = piece.window.stream
+        batch = self._streams[stream]
+        for arrival in piece.arrivals:
+            first = batch.arrivals.setdefault(arrival.id, arrival)
+            if first is arrival:
+                continue
+            if any(same_content(known.raw, arrival.raw) for known in (first, *batch.others) if known.id == arrival.id):
+                report.counters["duplicate"] += 1
+            else:
+                batch.others.append(arrival)
+        batch.rejects += [(reject, piece.page.server_date or piece.page.received_at) for reject in piece.rejects]
+        if piece.proven is not None:
+            batch.claims.append(piece.proven)
+        report.counters["fetched"] += len(piece.arrivals)
+        report.counters["pages"] += 1
+        self.events += len(piece.arrivals) + len(piece.rejects)
+        self.bytes += piece.page.bytes
+        self._pages.append(page_row(self.run, stream, piece.bounds, piece.number, piece.page))
+
+    def note_page(self, row: dict[str, Any]) -> None:
+        """Put a page into the acquisition log that belongs to no window."""
+        self._pages.append(row)
+
+    def claims(self) -> dict[Stream, list[Span]]:
+        """What the batch proves to have been read, by stream."""
+        return {stream: union(batch.claims) for stream, batch in self._streams.items() if batch.claims}
+
+    def coverage(self) -> list[CoverageRecord]:
+        """The claims as the ledger records them."""
+        return [record_span(stream, span) for stream, spans in sorted(self.claims().items()) for span in spans]
+
+    def rows(self, archive: Archive, ledger: Ledger, report_of: Callable[[Stream], StreamReport]) -> list[NewRows]:
+        """The rows that the archive does not hold yet, by table and partition; counts what it does hold."""
+        rows: list[NewRows] = []
+        for stream, batch in sorted(self._streams.items()):
+            known = _Known(archive, ledger, stream)
+            counters = report_of(stream).counters
+            new, revised = known.sort_out([*batch.arrivals.values(), *batch.others])
+            counters["new"] += len(new)
+            counters["revised"] += len(revised)
+            counters["duplicate"] += len(batch.arrivals) + len(batch.others) - len(new) - len(revised)
+            rows += _event_rows(stream, new)
+            rows += _revision_rows(stream, revised)
+            rejects = known.unknown_rejects(batch.rejects)
+            counters["quarantined"] += len(rejects)
+            rows += _quarantine_rows(stream, rejects)
+        return [*rows, *_request_rows(self._pages)]
+
+
+class _Known:
+    """What the archive holds of a stream in the time that a batch touches."""
+
+    def __init__(self, archive: Archive, ledger: Ledger, stream: Stream) -> None:
+        self._archive = archive
+        self._ledger = ledger
+        self._stream = stream
+
+    def sort_out(self, arrivals: list[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
+        """The arrivals that are new, and those that are a new revision of a held event; known ones are in neither."""
+        new: list[Arrival] = []
+        revised: list[Arrival] = []
+        if not arrivals:
+            return new, revised
+        times = [arrival.recorded_at for arrival in arrivals]
+        held = self._versions(
+            Span(min(times), max(times) + timedelta(microseconds=1)), {arrival.id for arrival in arrivals}
+        )
+        for arrival in sorted(arrivals, key=lambda each: (each.recorded_at, each.id)):
+            versions = held.setdefault(arrival.id, [])
+            if any(same_content(version, arrival.raw) for version in versions):
+                continue
+            (revised if versions else new).append(arrival)
+            versions.append(arrival.raw)
+        return new, revised
+
+    def unknown_rejects(self, rejects: list[tuple[Reject, datetime]]) -> list[tuple[Reject, datetime]]:
+        """The rejects whose bytes are not in quarantine yet, each once."""
+        if not rejects:
+            return []
+        known: set[str] = set()
+        for file in self._files(QUARANTINE.name):
+            rows = read_segment(self._archive.locate(file), ["kind", "sha256"])
+            known |= {row["sha256"] for row in rows.to_pylist() if row["kind"] == self._stream.kind}
+        found: list[tuple[Reject, datetime]] = []
+        for reject, received_at in rejects:
+            digest = hashlib.sha256(reject.raw).hexdigest()
+            if digest not in known:
+                known.add(digest)
+                found.append((reject, received_at))
+        return found
+
+    def _files(self, table: str, span: Span | None = None) -> Iterator[LiveFile]:
+        stream = self._stream
+        return self._ledger.files(table, span, organization_id=stream.organization_id, region=stream.region)
+
+    def _versions(self, span: Span, ids: set[str]) -> dict[str, list[bytes]]:
+        """Every held version of these events: the one in the events' table first, then its revisions."""
+        versions: dict[str, list[bytes]] = {}
+        for table in (EVENT_TABLES[self._stream.kind], REVISIONS):
+            columns = ["id", "raw"] if table is not REVISIONS else ["id", "raw", "kind"]
+            for file in self._files(table.name, span):
+                for batch in read_segment(self._archive.locate(file), columns, span).to_batches(max_chunksize=10_000):
+                    wanted = [index for index, each in enumerate(batch["id"].to_pylist()) if each in ids]
+                    for row in batch.take(wanted).to_pylist():
+                        if row.get("kind", self._stream.kind) == self._stream.kind:
+                            versions.setdefault(row["id"], []).append(row["raw"].encode())
+        return versions
+
+
+def record_span(stream: Stream, span: Span) -> CoverageRecord:
+    """A span of a stream as the ledger records it."""
+    return CoverageRecord(
+        organization_id=stream.organization_id,
+        kind=stream.kind,
+        region=stream.region,
+        start=format_time(span.start),
+        end=format_time(span.end),
+    )
+
+
+def _event_rows(stream: Stream, arrivals: list[Arrival]) -> list[NewRows]:
+    table = EVENT_TABLES[stream.kind]
+    return [
+        NewRows(table=table, partition=_partition(stream, month), rows=to_rows(stream.kind, some))
+        for month, some in _by_month(arrivals, lambda arrival: arrival.recorded_at)
+    ]
+
+
+def _revision_rows(stream: Stream, arrivals: list[Arrival]) -> list[NewRows]:
+    return [
+        NewRows(
+            table=REVISIONS,
+            partition=_partition(stream, month),
+            rows=pa.table(
+                {
+                    "kind": pa.array([stream.kind] * len(some), pa.string()),
+                    "id": pa.array([each.id for each in some], pa.string()),
+                    "recorded_at": moments_to_arrow(each.recorded_at for each in some),
+                    "raw": raw_to_arrow([each.raw for each in some]),
+                }
+            ),
+        )
+        for month, some in _by_month(arrivals, lambda arrival: arrival.recorded_at)
+    ]
+
+
+def _quarantine_rows(stream: Stream, rejects: list[tuple[Reject, datetime]]) -> list[NewRows]:
+    return [
+        NewRows(
+            table=QUARANTINE,
+            partition=_partition(stream, month),
+            rows=pa.table(
+                {
+                    "kind": pa.array([stream.kind] * len(some), pa.string()),
+                    "received_at": moments_to_arrow(received_at for _reject, received_at in some),
+                    "reason": pa.array([reject.reason for reject, _received_at in some], pa.string()),
+                    "sha256": pa.array([hashlib.sha256(each.raw).hexdigest() for each, _at in some], pa.string()),
+                    "raw": pa.array([reject.raw for reject, _received_at in some], pa.binary()),
+                }
+            ),
+        )
+        for month, some in _by_month(rejects, lambda pair: pair[1])
+    ]
+
+
+def _request_rows(pages: list[dict[str, Any]]) -> list[NewRows]:
+    schema = pa.schema([field for field in REQUESTS.arrow_schema if field.name != "ledger_seq"])
+    return [
+        NewRows(table=REQUESTS, partition={"month": month}, rows=pa.Table.from_pylist(some, schema=schema))
+        for month, some in _by_month(pages, lambda row: row["received_at"])
+    ]
+
+
+def page_row(run: str, stream: Stream, window: Span, number: int, page: Page) -> dict[str, Any]:
+    """One row of the acquisition log."""
+    return {
+        "run": run,
+        "organization_id": stream.organization_id,
+        "kind": stream.kind,
+        "region": stream.region,
+        "window_start": window.start,
+        "window_end": window.end,
+        "page": number,
+        "received_at": page.received_at,
+        "status": page.status,
+        "request_id": page.request_id,
+        "server_date": page.server_date,
+        "bytes": page.bytes,
+        "sha256": page.sha256,
+        "events": len(page.events),
+        "attempts": page.attempts,
+    }
+
+
+def _by_month(items: Iterable[_T], moment: Callable[[_T], datetime]) -> list[tuple[str, list[_T]]]:
+    months: dict[str, list[_T]] = defaultdict(list)
+    for item in items:
+        months[month_of(moment(item))].append(item)
+    return sorted(months.items())
+
+
+def _partition(stream: Stream, month: str) -> dict[str, str]:
+    return {"organization_id": stream.organization_id, "region": stream.region, "month": month}

@@ -1,0 +1,90 @@
+"""The windows of a run, and which worker reads which: a window still long when a worker falls idle is split."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from trailkeep.sync.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trailkeep.streams import Stream
+
+SHORTEST_SPLIT = timedelta(minutes=10)
+"""No window is split into parts shorter than this."""
+
+FEWEST_EVENTS_LEFT = 400
+"""Nor is one of which no more events than this are expected: a split costs a request."""
+
+
+class Board:
+    """Hands windows to workers until all are read or the run is stopped. Threads share it."""
+
+    def __init__(self, windows: Iterable[Window]) -> None:
+        self._waiting = deque(windows)
+        self._read: set[Window] = set()
+        self._given_up: set[Stream] = set()
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def take(self) -> Window | None:
+        """A window to read, once there is one; None when there will be no more."""
+        with self._changed:
+            while not self._stopped:
+                window = self._next()
+                if window is not None:
+                    self._read.add(window)
+                    return window
+                if not self._read:
+                    break
+                # Windows grow splittable as their pages come, without anyone saying so.
+                self._changed.wait(0.05)
+            return None
+
+    def done(self, window: Window) -> None:
+        """`window` is not being read any more."""
+        with self._changed:
+            self._read.discard(window)
+            self._changed.notify_all()
+
+    def give_up(self, stream: Stream) -> None:
+        """Read nothing more of `stream`."""
+        with self._changed:
+            self._given_up.add(stream)
+            self._waiting = deque(window for window in self._waiting if window.stream != stream)
+
+    def stop(self) -> None:
+        """Read nothing more at all."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def goes_on(self, stream: Stream) -> bool:
+        """Whether a worker should ask for the stream's next page."""
+        return not self._stopped and stream not in self._given_up
+
+    def is_open(self, stream: Stream, *, besides: Window) -> bool:
+        """Whether anything of the stream is waiting or being read, besides one window."""
+        with self._changed:
+            windows = (*self._waiting, *self._read)
+            return any(window.stream == stream and window is not besides for window in windows)
+
+    def _next(self) -> Window | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        for window in sorted(self._read, key=_events_left, reverse=True):
+            if window.stream not in self._given_up and _events_left(window) >= FEWEST_EVENTS_LEFT:
+                later = window.split(SHORTEST_SPLIT)
+                if later is not None:
+                    return later
+        return None
+
+
+def _events_left(window: Window) -> float:
+    """How many events the rest of a window holds, if it goes on as it began."""
+    read = (window.proven - window.start).total_seconds()
+    return window.events / read * window.left.total_seconds() if read > 0 else 0.0

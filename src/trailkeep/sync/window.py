@@ -1,0 +1,239 @@
+"""Reading one window of a stream, page by page, and what each page proves."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from trailkeep.coverage import RETENTION
+from trailkeep.errors import RemoteUnavailable, TokenRefused
+from trailkeep.events import Arrival, Reject, identify
+from trailkeep.sync.plan import readable_from
+from trailkeep.timespan import Span, span_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from trailkeep.api import Client, Page
+    from trailkeep.streams import Stream
+
+MARGIN = timedelta(seconds=1)
+"""How much wider than the window is asked for: whether the API counts its bounds is not known."""
+
+RESTART_MARGIN = timedelta(milliseconds=1)
+"""How far before the last event reading starts again when a page token is lost."""
+
+STALLS = 5
+"""How often reading may start again without getting further before the API is taken to be in a loop."""
+
+EMPTY_PAGES = 100
+"""How many empty pages in a row may promise a further one."""
+
+REMEMBERED_PAGES = 5
+"""Events of so many pages back are recognized when a page repeats them."""
+
+
+class Window:
+    """A window being read. Its end may be lowered while it is read: the part cut off is read by another."""
+
+    def __init__(self, stream: Stream, span: Span) -> None:
+        self.stream = stream
+        self.planned_start = span.start
+        self.start = span.start
+        """Moves up where moments leave the API's retention before they are asked for."""
+        self.clock_end: datetime | None = None
+        """The answering server's clock, where it had not reached the window's end."""
+        self._end = span.end
+        self._lock = threading.Lock()
+        self.proven = span.start
+        """Everything before this moment has been read. Claimed only while the order of the pages can be trusted."""
+        self.events = 0
+        self.ordered = True
+        """No event has come out of order so far."""
+        self.ascending = False
+        """Events with growing times have been seen, so the API does sort as asked."""
+
+    @property
+    def end(self) -> datetime:
+        """The moment after the last that this window is to read."""
+        return self._end
+
+    @property
+    def left(self) -> timedelta:
+        """How much of the window's time is still to be read."""
+        return self._end - self.proven
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a page proves that everything before its last event has been read."""
+        return self.ordered and self.ascending
+
+    def lower_end(self, end: datetime) -> None:
+        """Read only up to `end`; never raises the end again."""
+        with self._lock:
+            self._end = max(self.start, min(self._end, end))
+
+    def split(self, shortest: timedelta) -> Window | None:
+        """Cut off the later half of what is left, as a window of its own; None where that is not worth a request."""
+        with self._lock:
+            if not self.trusted or self.left < 2 * shortest:
+                return None
+            middle = self.proven + self.left / 2
+            later = Window(self.stream, Span(middle, self._end))
+            self._end = middle
+            return later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one page brought: events of the window, what is none, and the span that is now proven read."""
+
+    window: Window
+    bounds: Span
+    """What was asked for."""
+    number: int
+    page: Page
+    arrivals: list[Arrival]
+    rejects: list[Reject]
+    proven: Span | None
+
+
+def read_window(
+    client: Client, window: Window, server_now: Callable[[], datetime], goes_on: Callable[[], bool]
+) -> Iterator[Piece]:
+    """Read `window` to its end. Raises a RemoteError where the API does not let that happen.
+
+    Stops quietly, with what was proven, when `goes_on` answers no.
+    """
+    edge = readable_from(server_now())
+    window.start = window.proven = max(window.start, edge)
+    if window.start >= window.end:
+        return
+    cursor = _Cursor(window, edge, server_now())
+    while goes_on():
+        try:
+            page = client.page(window.stream, cursor.bounds, cursor.token)
+        except TokenRefused as error:
+            cursor.restart(error)
+            continue
+        yield cursor.take(page)
+        if cursor.finished:
+            return
+
+
+class _Cursor:
+    """Where in its window the reading stands."""
+
+    def __init__(self, window: Window, edge: datetime, now: datetime) -> None:
+        self.window = window
+        self.token: str | None = None
+        self.finished = False
+        # A bound is never beyond what the API has: it might refuse the request.
+        self._after = max(window.start - MARGIN, edge)
+        self._before = max(window.end, min(window.end + MARGIN, now))
+        self._edge = edge
+        self._number = 0
+        self._used: set[str] = set()
+        self._recent: deque[set[str]] = deque(maxlen=REMEMBERED_PAGES)
+        self._last: datetime | None = None
+        self._last_at_restart: datetime | None = None
+        self._stalls = 0
+        self._empty = 0
+
+    @property
+    def bounds(self) -> Span:
+        """The span to ask for."""
+        return Span(self._after, self._before)
+
+    def take(self, page: Page) -> Piece:
+        """Account for an answered page, and decide what to ask next."""
+        self._number += 1
+        bounds = self.bounds
+        if self._number == 1:
+            self._trust_clock_of(page)
+        arrivals, rejects = identify(page.events)
+        end = self.window.end
+        inside = [each for each in arrivals if self.window.start <= each.recorded_at < end]
+        self._check_order(arrivals)
+        piece = Piece(
+            window=self.window,
+            bounds=bounds,
+            number=self._number,
+            page=page,
+            arrivals=inside,
+            rejects=rejects,
+            proven=self._prove(page, end),
+        )
+        self.window.events += len(inside)
+        if not self.finished:
+            self._follow(page, bool(page.events))
+        return piece
+
+    def restart(self, cause: TokenRefused | None) -> None:
+        """Go on without a page token, from the last event's time; from the start where the order is not trusted."""
+        got_further = self.window.trusted and self._last != self._last_at_restart
+        self._stalls = 0 if got_further else self._stalls + 1
+        if self._stalls > STALLS:
+            raise RemoteUnavailable(
+                f"{self.window.stream}: the API sends the same pages again and again, or takes none of its page tokens",
+                hint="What was read in full is kept. Run the command again later.",
+            ) from cause
+        self._last_at_restart = self._last
+        self.token = None
+        self._used.clear()
+        if self.window.trusted and self._last is not None:
+            self._after = max(self._after, self._last - RESTART_MARGIN)
+
+    def _trust_clock_of(self, page: Page) -> None:
+        """The answering server's clock bounds what it can know: nothing later, nothing behind its retention."""
+        if page.server_date is None:
+            return
+        if page.server_date < self.window.end:
+            self.window.clock_end = page.server_date
+            self.window.lower_end(page.server_date)
+        oldest = page.server_date - RETENTION
+        start = max(self.window.start, oldest)
+        if self._after >= self.window.start:
+            # The bound could not be asked wider, so the moment itself may have been left out.
+            start = max(start, self._after + timedelta(microseconds=1))
+        self.window.start = self.window.proven = min(start, self.window.end)
+
+    def _check_order(self, arrivals: list[Arrival]) -> None:
+        """Follow the times of events that were not sent before; one that goes back ends the trust in the order."""
+        seen: set[str] = set()
+        for arrival in arrivals:
+            if any(arrival.id in ids for ids in self._recent) or arrival.id in seen:
+                continue
+            seen.add(arrival.id)
+            if self._last is not None and arrival.recorded_at != self._last:
+                if arrival.recorded_at < self._last:
+                    self.window.ordered = False
+                else:
+                    self.window.ascending = True
+            self._last = arrival.recorded_at if self._last is None else max(self._last, arrival.recorded_at)
+        self._recent.append(seen)
+
+    def _prove(self, page: Page, end: datetime) -> Span | None:
+        """The span that this page proves to be read, if it proves more than the pages before."""
+        reached = self.window.proven
+        if page.next_token is None:
+            reached, self.finished = end, True
+        elif self.window.trusted and self._last is not None:
+            reached = max(reached, min(self._last, end))
+            self.finished = self._last >= end
+        span = span_or_none(self.window.proven, reached)
+        self.window.proven = max(self.window.proven, reached)
+        return span
+
+    def _follow(self, page: Page, has_events: bool) -> None:
+        self._empty = 0 if has_events else self._empty + 1
+        token = page.next_token
+        if self._empty > EMPTY_PAGES or token is None or token in self._used:
+            self.restart(None)
+        else:
+            self._used.add(token)
+            self.token = token
