@@ -12,20 +12,23 @@ from array import array
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trailkeep import jsonscan
 from trailkeep.schema import EVENT_TABLES, RESOURCE, TIMESTAMP
 from trailkeep.timespan import parse_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trailkeep.streams import Kind
 
+_T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT32 = range(-(2**31), 2**31)
@@ -144,14 +147,14 @@ def to_rows(kind: Kind, arrivals: Sequence[Arrival]) -> pa.Table:
         if column.name in columns or column.name == "ledger_seq":
             continue
         if column.name == "principal_id":
-            values: list[Any] = [(event.principal.id or None) if event.principal else None for event in events]
+            values: list[Any] = [event.principal.id if event.principal else None for event in events]
         elif column.name == "request_body":
-            values = [_json_text(event.request_body) for event in events]
+            values = [_not_null(bytes(event.request_body)) for event in events]
         elif column.name == "status_code":
-            values = [event.status_code if event.status_code in _INT32 else None for event in events]
+            values = [code if (code := event.status_code) in _INT32 else None for event in events]
         else:
-            values = [getattr(event, column.name) or None for event in events]
-        columns[column.name] = pa.array(values, column.type)
+            values = list(map(attrgetter(column.name), events))
+        columns[column.name] = _empty_as_null(pa.array(values, column.type))
     names = [column.name for column in table.columns if column.name != "ledger_seq"]
     return pa.table({name: columns[name] for name in names})
 
@@ -204,7 +207,9 @@ def _read(raw: bytes) -> _Event:
         event = _event_decoder.decode(raw)
         if event.resources and b'_info"' in raw:
             for resource, fields in zip(event.resources, _info_decoder.decode(raw).resources, strict=True):
-                resource.info = _resource_info(resource.type, {name: bytes(fields[name]) for name in fields})
+                info = _info_of(resource.type, fields)
+                # The strict parser has accepted the whole event, and so this part of it.
+                resource.info = str(info, "utf-8") if info is not None and bytes(info) != b"null" else None
     except _UNFIT:
         return _read_slowly(raw)
     return event
@@ -228,25 +233,25 @@ def _read_slowly(raw: bytes) -> _Event:
 def _read_resource_slowly(raw: bytes) -> _Resource:
     fields = _members_or_none(raw)
     resource = _Resource(**{name: _text(fields.get(name)) for name in _Resource.__struct_fields__ if name != "info"})
-    resource.info = _resource_info(resource.type, fields)
+    info = _safe_json(_info_of(resource.type, fields))
+    resource.info = info.decode() if info else None
     return resource
 
 
-def _resource_info(resource_type: str | None, fields: dict[str, bytes]) -> str | None:
-    """The JSON text of ``<type>_info``, or of the first other member named like it."""
-    value = fields.get(f"{resource_type}_info")
-    if value is None:
-        value = next((fields[name] for name in sorted(fields) if name.endswith("_info")), None)
-    safe = _safe_json(value)
-    return safe.decode() if safe else None
+def _info_of(resource_type: str | None, fields: Mapping[str, _T]) -> _T | None:
+    """What stands under ``<type>_info``, or else under the first other key that ends like it."""
+    name = f"{resource_type}_info"
+    if name not in fields:
+        name = min((each for each in fields if each.endswith("_info")), default="")
+    return fields.get(name)
 
 
 def _resources_to_arrow(lists: Sequence[Sequence[_Resource]]) -> pa.Array:
     flat = list(chain.from_iterable(lists))
     fields: list[pa.Array] = []
     for field in RESOURCE:
-        values = [getattr(resource, field.name) or None for resource in flat]
-        fields.append(_times(values) if field.type == TIMESTAMP else pa.array(values, field.type))
+        values = list(map(attrgetter(field.name), flat))
+        fields.append(_times(values) if field.type == TIMESTAMP else _empty_as_null(pa.array(values, field.type)))
     structs = pa.StructArray.from_arrays(fields, fields=list(RESOURCE))
     offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
     return pa.ListArray.from_arrays(offsets, structs)
@@ -271,10 +276,16 @@ def _microseconds(value: str | None) -> int | None:
         return None
 
 
-def _json_text(raw: msgspec.Raw) -> str | None:
-    """JSON text that the strict parser has accepted; null is null."""
-    text = str(raw, "utf-8")
-    return None if text == "null" else text
+def _not_null(json_text: bytes) -> bytes | None:
+    return None if json_text == b"null" else json_text
+
+
+def _empty_as_null(values: pa.Array) -> pa.Array:
+    """The column with null for every empty string: what is absent is null, however the API says so."""
+    if not pa.types.is_string(values.type):
+        return values
+    empty = pc.equal(values, "")
+    return pc.if_else(empty, None, values) if pc.any(empty).as_py() else values
 
 
 def _safe_json(text: bytes | None) -> bytes | None:

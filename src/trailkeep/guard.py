@@ -54,9 +54,10 @@ _WRITING_WORDS = frozenset(
 
 _PATH_LIKE = re.compile(r"[/\\:*?\[\]{}~%]|^\.|\.[A-Za-z0-9]+$")
 _FILE_EXTENSIONS = frozenset("csv tsv txt json jsonl ndjson parquet gz zst db duckdb sqlite xlsx arrow feather".split())
-_EXPLAIN = re.compile(
-    r"explain\b\s*(?P<analyze>analyze\b|analyse\b)?\s*(?:\((?P<options>[a-z_,\s]*)\)\s*(?=\S))?", re.IGNORECASE
-)
+_BLANK = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
+_EXPLAIN_WORDS = rf"explain\b{_BLANK}(?P<analyze>analyze\b|analyse\b)?{_BLANK}"
+_EXPLAIN = re.compile(rf"{_EXPLAIN_WORDS}(?:\((?P<options>[a-z_,\s]*)\){_BLANK}(?=\S))?", re.IGNORECASE | re.DOTALL)
+_EXPLAIN_PLAIN = re.compile(_EXPLAIN_WORDS, re.IGNORECASE | re.DOTALL)
 _EXPLAIN_OPTIONS = frozenset({"analyze", "format", "json", "text", "html", "graphviz", "mermaid", "yaml", "default"})
 
 _ONE_SELECT = "Write one SELECT; the archive cannot be changed from SQL."
@@ -198,7 +199,7 @@ def _check_explain(sql: str, source: str | None) -> Statement:
         raise _refused("its EXPLAIN could not be read")
     options = set((match["options"] or "").lower().replace(",", " ").split())
     if not options <= _EXPLAIN_OPTIONS:
-        match = re.match(r"explain\b\s*(?P<analyze>analyze\b|analyse\b)?\s*", body, re.IGNORECASE)
+        match = _EXPLAIN_PLAIN.match(body)
         assert match is not None
         options = set()
     kind, _, text = _one_statement(body[match.end() :], source)
@@ -332,10 +333,8 @@ def _check_with_sqlglot(sql: str, *, must_parse: bool) -> None:
     try:
         statements = sqlglot.parse(sql, dialect="duckdb")
         nodes = [node for statement in statements if statement is not None for node in statement.walk()]
-    except RecursionError:
-        raise _too_deep() from None
-    except SqlglotError:
-        nodes = [exp.Command()]
+    except (SqlglotError, RecursionError):
+        nodes = [exp.Command()]  # what it cannot read it has no opinion on
     if must_parse and any(isinstance(node, exp.Command) for node in nodes):
         raise _refused("it could not be read for certain", "Name the values: PIVOT ... ON x IN ('a', 'b').")
     writing = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.Create, exp.Drop, exp.Alter, exp.Attach)

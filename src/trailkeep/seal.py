@@ -7,7 +7,7 @@ has the files can check it with ``sha256sum`` alone.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The version of the ledger's entries that this version writes; later ones are refused, not guessed at."""
+
+Misplacement = Literal["seq", "previous", "archive_id"]
+"""A field by which an entry does not belong where it stands."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +90,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int] = {}
     clock_offset_ms: int | None = None
     """The API's clock minus ours, in milliseconds; None where the entry asked nothing of the API."""
+    reason: str | None = None
+    """Why, in the words of whoever asked for it; a purge, a hold and a repair have one."""
+    purged: list[CoverageRecord] = []
+    """Spans whose rows this entry removed for good: neither a gap nor to be read again."""
+    hold: str | None = None
+    """``set`` where the entry forbids purging, ``released`` where it allows it again; None where it says nothing."""
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -99,11 +108,10 @@ def entry_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def decode_entry(content: bytes, *, seq: int, previous: str | None, archive_id: str) -> Entry:
-    """Read an entry's bytes and check its place in the chain.
+def parse_entry(content: bytes, seq: int) -> Entry:
+    """What the bytes of entry `seq` say, whatever its place in the chain.
 
-    Raises ArchiveTooNew for a later format, and ArchiveDamaged where the bytes are no entry or do not follow the
-    entry whose hash is `previous`.
+    Raises ArchiveTooNew for a later format, and ArchiveDamaged where the bytes are no entry.
     """
     name = f"ledger entry {seq}"
     try:
@@ -116,14 +124,30 @@ def decode_entry(content: bytes, *, seq: int, previous: str | None, archive_id: 
             hint="Use the version of Trailkeep that wrote it, or a later one.",
         )
     try:
-        entry = msgspec.json.decode(content, type=Entry)
+        return msgspec.json.decode(content, type=Entry)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ArchiveDamaged(f"{name} is not a ledger entry: {error}") from error
-    if entry.seq != seq:
-        raise ArchiveDamaged(f"{name} says that it is entry {entry.seq}")
-    if entry.previous != previous:
-        raise ArchiveDamaged(f"{name} does not follow entry {seq - 1}: the hash of the previous entry differs")
-    if entry.archive_id != archive_id:
+
+
+def misplacements(entry: Entry, *, seq: int, previous: str | None, archive_id: str) -> list[Misplacement]:
+    """The fields by which an entry does not belong where it stands: behind the entry whose hash is `previous`."""
+    expected: dict[Misplacement, object] = {"seq": seq, "previous": previous, "archive_id": archive_id}
+    return [field for field, value in expected.items() if getattr(entry, field) != value]
+
+
+def decode_entry(content: bytes, *, seq: int, previous: str | None, archive_id: str) -> Entry:
+    """Read an entry's bytes and check its place in the chain.
+
+    Raises ArchiveTooNew for a later format, and ArchiveDamaged where the bytes are no entry or do not follow the
+    entry whose hash is `previous`.
+    """
+    entry = parse_entry(content, seq)
+    name = f"ledger entry {seq}"
+    for field in misplacements(entry, seq=seq, previous=previous, archive_id=archive_id):
+        if field == "seq":
+            raise ArchiveDamaged(f"{name} says that it is entry {entry.seq}")
+        if field == "previous":
+            raise ArchiveDamaged(f"{name} does not follow entry {seq - 1}: the hash of the previous entry differs")
         raise ArchiveDamaged(f"{name} belongs to archive {entry.archive_id}, not to this one, {archive_id}")
     return entry
 

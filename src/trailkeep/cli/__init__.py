@@ -9,6 +9,8 @@ from trailkeep.cli import queries as _queries  # noqa: F401
 from trailkeep.cli import query as _query  # noqa: F401
 from trailkeep.cli import status as _status  # noqa: F401
 from trailkeep.cli import sync as _sync  # noqa: F401
+from trailkeep.cli import emulator as _emulator  # noqa: F401
+from trailkeep.cli import demo as _demo  # noqa: F401
 from trailkeep.cli.app import main
 
 __all__ = ["main"]

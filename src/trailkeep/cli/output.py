@@ -34,6 +34,11 @@ def binary_stdout() -> BinaryIO:
     return sys.stdout.buffer
 
 
+def flush() -> None:
+    """Hand what was written to whoever reads stdout, before waiting for something else."""
+    sys.stdout.flush()
+
+
 def stdout_is_terminal() -> bool:
     """Whether a person sees stdout directly."""
     return sys.stdout.isatty()

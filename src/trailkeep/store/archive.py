@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -14,12 +14,17 @@ from trailkeep.store.disk import store_errors
 from trailkeep.timespan import Span, parse_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+_T = TypeVar("_T")
+
 FORMAT = 1
 """The layout of the folder that this version reads and writes."""
+
+READ_ATTEMPTS = 5
+"""How often a reader starts again when a writer has taken away what it was about to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,27 +77,39 @@ class Ledger:
 
     def append(self, content: bytes) -> seal.Entry:
         """Fold one more entry's bytes. Raises ArchiveDamaged where they do not continue the chain."""
+        entry, added = self.examine(content)
+        for path in entry.files_removed:
+            del self.live[path]
+        self.live |= added
+        self.entries.append(entry)
+        self.head = Head(seq=entry.seq, sha256=seal.entry_hash(content))
+        return entry
+
+    def examine(self, content: bytes) -> tuple[seal.Entry, dict[str, LiveFile]]:
+        """What `append` would take in: the entry and the files that it adds. Raises as it does; changes nothing."""
         seq = self.head.seq + 1 if self.head else 1
         previous = self.head.sha256 if self.head else None
         entry = seal.decode_entry(content, seq=seq, previous=previous, archive_id=self.archive_id)
+        removed: set[str] = set()
         for path in entry.files_removed:
-            if self.live.pop(path, None) is None:
+            if path not in self.live or path in removed:
                 raise ArchiveDamaged(f"ledger entry {seq} removes {path}, which is not live")
+            removed.add(path)
         staging = f"{layout.STAGING}/{layout.staging_name(seq, entry.run)}"
+        added: dict[str, LiveFile] = {}
         for index, record in enumerate(entry.files_added):
             table, partition = layout.split_segment_path(record.path)
-            if record.path in self.live:
+            if record.path in added or (record.path in self.live and record.path not in removed):
                 raise ArchiveDamaged(f"ledger entry {seq} adds {record.path} a second time")
-            self.live[record.path] = LiveFile(
+            added[record.path] = LiveFile(
                 record=record,
                 table=table,
                 partition=partition,
                 seq=seq,
                 staged=f"{staging}/{layout.staged_name(index, record.path)}",
             )
-        self.entries.append(entry)
-        self.head = Head(seq=seq, sha256=seal.entry_hash(content))
-        return entry
+        _check_moments(entry)
+        return entry, added
 
     def files(self, table: str, span: Span | None = None, /, **partition: str) -> Iterator[LiveFile]:
         """The live files of a table, with these partition values, that may hold a row inside `span`."""
@@ -111,6 +128,10 @@ class _ArchiveFile(msgspec.Struct, frozen=True):
     format: int
     archive_id: str = ""
     created_at: str = ""
+
+
+class _FormatOnly(msgspec.Struct, frozen=True):
+    format: int
 
 
 class Archive:
@@ -133,18 +154,7 @@ class Archive:
                 content = file.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 raise _missing(path) from None
-        try:
-            described = msgspec.json.decode(content, type=_ArchiveFile)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ArchiveDamaged(f"{file} is not an archive's description: {error}") from error
-        if described.format > FORMAT:
-            raise ArchiveTooNew(
-                f"the archive {path} has format {described.format}; this version reads up to {FORMAT}",
-                hint="Use the version of Trailkeep that wrote it, or a later one.",
-            )
-        if not described.archive_id:
-            raise ArchiveDamaged(f"{file} has no archive_id")
-        return cls(path, described.archive_id)
+        return cls(path, _archive_id(file, content))
 
     @classmethod
     def exists(cls, path: Path) -> bool:
@@ -162,18 +172,28 @@ class Archive:
     def ledger(self) -> Ledger:
         """Fold the whole ledger. Raises ArchiveDamaged where an entry is missing or does not continue the chain."""
         ledger = Ledger(self.archive_id)
+        folder = self.path / layout.LEDGER
         with store_errors("cannot read the ledger"):
-            folder = self.path / layout.LEDGER
-            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-            seqs = sorted(seq for name in names if (seq := layout.entry_seq(name)) is not None)
-            for expected, seq in enumerate(seqs, start=1):
-                if seq != expected:
-                    raise ArchiveDamaged(
-                        f"ledger entry {expected} is missing from {folder}",
-                        hint="Restore the ledger folder from a copy of the archive.",
-                    )
-                ledger.append((folder / layout.entry_name(seq)).read_bytes())
+            while (content := _next_entry(folder, len(ledger.entries) + 1)) is not None:
+                try:
+                    ledger.append(content)
+                except ArchiveDamaged as error:
+                    file = folder / layout.entry_name(len(ledger.entries) + 1)
+                    raise ArchiveDamaged(f"{file}: {error.message}", hint=_RESTORE_LEDGER) from error
         return ledger
+
+    def read_consistently(self, read: Callable[[Ledger], _T]) -> _T:
+        """`read` on the ledger as it is now; once more, on a new one, where it met a file that is gone.
+
+        Readers take no lock: between folding the ledger and opening a file a writer may have moved the file to its
+        place, or replaced it. What is truly missing or damaged still is on the last attempt: then its error is raised.
+        """
+        for _attempt in range(READ_ATTEMPTS - 1):
+            try:
+                return read(self.ledger())
+            except (ArchiveDamaged, FileNotFoundError):
+                continue
+        return read(self.ledger())
 
     def locate(self, file: LiveFile) -> Path:
         """Where a live file lies now: its place, or the staging folder of a commit that is not finished.
@@ -187,8 +207,74 @@ class Archive:
                 return candidate
         raise ArchiveDamaged(
             f"{file.record.path} is in the ledger but not on the disk",
-            hint="Restore the file from a copy of the archive; its SHA-256 is in the ledger.",
+            hint="Run `trailkeep repair --from DIR` with a copy of the archive; the file's SHA-256 is in the ledger.",
         )
+
+
+_RESTORE_LEDGER = "Run `trailkeep repair --from DIR` with a copy of the archive; nothing is written until then."
+
+
+def _next_entry(folder: Path, seq: int) -> bytes | None:
+    """The bytes of entry `seq`, or None where the ledger ends before it.
+
+    The folder is listed only after the entry was not found: a listing made while entries come in may hold a later one
+    and lack an earlier. Raises ArchiveDamaged where there are later entries only.
+    """
+    file = folder / layout.entry_name(seq)
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        later = _last_seq(folder)
+    if later < seq:
+        return None
+    try:
+        return file.read_bytes()  # it was written between the two looks
+    except FileNotFoundError:
+        raise ArchiveDamaged(
+            f"ledger entry {seq} is missing from {folder}, which goes on to {later}", hint=_RESTORE_LEDGER
+        ) from None
+
+
+def _last_seq(folder: Path) -> int:
+    """The highest number of an entry in the ledger's folder; 0 where there is none."""
+    if not folder.is_dir():
+        return 0
+    return max((layout.entry_seq(child.name) or 0 for child in folder.iterdir()), default=0)
+
+
+def _archive_id(file: Path, content: bytes) -> str:
+    """The archive's id that the bytes of archive.json say. Raises ArchiveTooNew and ArchiveDamaged."""
+    hint = "Restore it from a copy of the archive: `trailkeep repair --from DIR`."
+    try:
+        described_format = msgspec.json.decode(content, type=_FormatOnly).format
+        if described_format > FORMAT:
+            raise ArchiveTooNew(
+                f"the archive {file.parent} has format {described_format}; this version reads up to {FORMAT}",
+                hint="Use the version of Trailkeep that wrote it, or a later one.",
+            )
+        described = msgspec.json.decode(content, type=_ArchiveFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ArchiveDamaged(f"{file} is not an archive's description: {error}", hint=hint) from error
+    if not described.archive_id:
+        raise ArchiveDamaged(f"{file} has no archive_id", hint=hint)
+    return described.archive_id
+
+
+def _check_moments(entry: seal.Entry) -> None:
+    """Raise ArchiveDamaged for a time that is none or a span that is reversed, which readers rely on."""
+    try:
+        parse_moment(entry.started_at)
+        parse_moment(entry.finished_at)
+        for record in entry.files_added:
+            if parse_moment(record.first) > parse_moment(record.last):
+                raise ValueError(f"{record.path} ends before it starts")
+        for span in (*entry.coverage, *entry.unreadable, *entry.purged):
+            Span(parse_moment(span.start), parse_moment(span.end))
+        for stream in entry.streams:
+            if stream.start and stream.end:
+                Span(parse_moment(stream.start), parse_moment(stream.end))
+    except ValueError as error:
+        raise ArchiveDamaged(f"ledger entry {entry.seq} names a time that cannot be: {error}") from error
 
 
 def describe_archive(archive_id: str, created_at: str) -> bytes:
@@ -204,10 +290,13 @@ def check_unborn(path: Path) -> None:
             return
         if not path.is_dir():
             raise ArchiveMissing(f"{path} is not a folder", hint="Name a folder with --archive.")
-        strangers = sorted(child.name for child in path.iterdir() if child.name not in layout.UNBORN)
         ledger = path / layout.LEDGER
-        if not strangers and ledger.is_dir() and any(ledger.iterdir()):
-            raise ArchiveDamaged(f"{path} has a ledger but no {layout.ARCHIVE_FILE}")
+        if ledger.is_dir() and any(layout.entry_seq(child.name) is not None for child in ledger.iterdir()):
+            raise ArchiveDamaged(
+                f"{path} has a ledger but no {layout.ARCHIVE_FILE}",
+                hint="Run `trailkeep repair --from DIR` with a copy of the archive.",
+            )
+        strangers = sorted(child.name for child in path.iterdir() if child.name not in layout.UNBORN)
     if strangers:
         raise ArchiveMissing(
             f"{path} is not an archive, and not empty: it holds {strangers[0]!r}",

@@ -1,9 +1,10 @@
-"""Every change that Trailkeep makes to an archive's folder: the seam where tests put a failing disk."""
+"""Every change that Trailkeep makes to an archive's folder, the lock aside: the seam where tests put a failing disk."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -27,36 +28,49 @@ _HINTS = {
 }
 
 
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems without hard links answer."""
+
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What file systems answer that cannot flush a directory; there, nothing more can be done."""
+
+_COPY_BYTES = 1024 * 1024
+
+
 class Disk:
-    """The file operations of a commit. Modes are set whatever the umask; written bytes are durable on return."""
+    """The file operations of a commit. Modes are set whatever the umask; written bytes are durable on return.
 
-    def make_directory(self, path: Path) -> None:
-        """Make `path` and its missing parents, each 0700 and durable in its parent."""
-        if path.is_dir():
-            return
-        self.make_directory(path.parent)
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=DIRECTORY_MODE)
-            path.chmod(DIRECTORY_MODE)
-        self.sync_directory(path.parent)
+    The first ten methods are one system call each, and everything else is made of them.
+    """
 
-    def write(self, path: Path, content: bytes, mode: int) -> None:
-        """Write a new file and flush it to the disk; FileExistsError where the name is taken."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def mkdir(self, path: Path) -> None:
+        """Make a directory, 0700; FileExistsError where the name is taken."""
+        path.mkdir(mode=DIRECTORY_MODE)
+
+    def create(self, path: Path) -> int:
+        """Open a new, empty file for writing; FileExistsError where the name is taken."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
+
+    def append(self, descriptor: int, content: memoryview) -> int:
+        """Write as much of `content` as goes at once, and return how much that was."""
+        return os.write(descriptor, content)
+
+    def set_mode(self, target: Path | int, mode: int) -> None:
+        """Set the mode of a path or an open file."""
+        os.chmod(target, mode)
+
+    def sync_file(self, descriptor: int) -> None:
+        """Make an open file's content durable."""
+        os.fsync(descriptor)
 
     def sync_directory(self, path: Path) -> None:
         """Make the names in a directory durable."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _CANNOT_SYNC:
+                raise
         finally:
             os.close(descriptor)
 
@@ -76,16 +90,74 @@ class Disk:
         """Remove an empty directory."""
         path.rmdir()
 
+    def make_directory(self, path: Path) -> None:
+        """Make `path` and its missing parents, each 0700 and durable in its parent."""
+        if path.is_dir():
+            return
+        self.make_directory(path.parent)
+        with contextlib.suppress(FileExistsError):
+            self.mkdir(path)
+            self.set_mode(path, DIRECTORY_MODE)
+        self.sync_directory(path.parent)
+
+    def write(self, path: Path, content: bytes | memoryview, mode: int) -> None:
+        """Write a new file and flush it to the disk; FileExistsError where the name is taken."""
+        descriptor = self.create(path)
+        try:
+            self._append_all(descriptor, content)
+            self.set_mode(descriptor, mode)
+            self.sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def copy(self, source: Path, path: Path, mode: int) -> str:
+        """Copy a file's content into a new file, as `write` does; return the SHA-256 of what was written."""
+        digest = hashlib.sha256()
+        descriptor = self.create(path)
+        try:
+            with source.open("rb") as reader:
+                while content := reader.read(_COPY_BYTES):
+                    digest.update(content)
+                    self._append_all(descriptor, content)
+            self.set_mode(descriptor, mode)
+            self.sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        return digest.hexdigest()
+
+    def publish(self, source: Path, target: Path) -> None:
+        """Make a file appear as `target`, atomically; FileExistsError where the name is taken.
+
+        `source` may be gone afterwards. Where the file system has no hard links, the name is looked at first and the
+        file then renamed: that is as good as long as only the holder of the archive's lock does it.
+        """
+        try:
+            self.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from None
+            self.rename(source, target)
+
     def remove_tree(self, path: Path) -> None:
-        """Remove a directory and all that is in it; nothing where it does not exist."""
+        """Remove a directory and all that is in it, following no symbolic link; nothing where it does not exist."""
+        if path.is_symlink():
+            self.unlink(path)
+            return
         if not path.is_dir():
             return
         for child in sorted(path.iterdir()):
-            if child.is_dir() and not child.is_symlink():
+            if child.is_dir():
                 self.remove_tree(child)
             else:
                 self.unlink(child)
         self.remove_directory(path)
+
+    def _append_all(self, descriptor: int, content: bytes | memoryview) -> None:
+        left = memoryview(content)
+        while left:
+            left = left[self.append(descriptor, left) :]
 
 
 @contextlib.contextmanager

@@ -17,12 +17,16 @@ STAGING = ".staging"
 CACHE = ".cache"
 LOCK = ".lock"
 KEEP = ".gitkeep"
+SET_ASIDE = "set-aside"
+"""Where `repair` puts files that do not belong; nothing in it is read, and Trailkeep never deletes from it."""
 
 UNBORN = frozenset({STAGING, CACHE, LOCK, KEEP, LEDGER})
 """What a folder may hold before it is an archive: an interrupted first run leaves no more than this."""
 
 _ENTRY_NAME = re.compile(r"(\d{8,})\.json")
-_SAFE_PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_=-]+)*/[A-Za-z0-9_.-]+")
+_SAFE_PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_=-]+)*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_SAFE_RUN = re.compile(r"[A-Za-z0-9_-]+")
+_NO_TABLES = frozenset({LEDGER, SET_ASIDE})
 
 
 def entry_name(seq: int) -> str:
@@ -39,7 +43,12 @@ def entry_seq(name: str) -> int | None:
 
 
 def staging_name(seq: int, run: str) -> str:
-    """The folder of a commit below ``.staging``."""
+    """The folder of a commit below ``.staging``.
+
+    Raises ArchiveDamaged for a run that could lead out of it: a ledger may come from a stranger.
+    """
+    if not _SAFE_RUN.fullmatch(run):
+        raise ArchiveDamaged(f"ledger entry {seq} names a run that cannot be a folder: {run!r}")
     return f"{seq:08d}-{run}"
 
 
@@ -59,9 +68,9 @@ def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
 
     Raises ArchiveDamaged for a path that could lead out of the archive: a ledger may come from a stranger.
     """
-    if not _SAFE_PATH.fullmatch(path):
-        raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
     table, *folders, _name = path.split("/")
+    if not _SAFE_PATH.fullmatch(path) or table in _NO_TABLES:
+        raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
     return table, dict(folder.split("=", 1) for folder in folders if "=" in folder)
 
 

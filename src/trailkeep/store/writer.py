@@ -102,7 +102,7 @@ class Writer:
         Raises StoreError. When it was raised before the commit point the archive is as it was; after it, the entry
         stands, and the next writer finishes what remains to be moved.
         """
-        seq = self.ledger.head.seq + 1 if self.ledger.head else 1
+        seq = self.next_seq
         staging = self._staging / layout.staging_name(seq, self.run)
         try:
             with store_errors("cannot commit to the archive, which stays as it was"):
@@ -117,6 +117,11 @@ class Writer:
             entry = self.ledger.append(content)
             self._finish(entry)
         return entry
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the entry that the next commit makes."""
+        return self.ledger.head.seq + 1 if self.ledger.head else 1
 
     @property
     def _staging(self) -> Path:

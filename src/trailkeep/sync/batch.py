@@ -17,7 +17,7 @@ from trailkeep.store import NewRows, read_segment
 from trailkeep.timespan import Span, format_time, month_of, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from datetime import datetime
 
     from trailkeep.api import Page
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.streams import Stream
     from trailkeep.sync.report import StreamReport
-    from trailkeep.sync.window import Piece
+    from trailkeep.sync.window import Piece, Window
 
 _T = TypeVar("_T")
 
@@ -38,13 +38,21 @@ class _StreamBatch:
     """Further versions with other content."""
     rejects: list[tuple[Reject, datetime]] = field(default_factory=list)
     claims: list[Span] = field(default_factory=list)
+    repeated: int = 0
+    """Events that came once more with the same content."""
+    extents: dict[Window, Span] = field(default_factory=dict)
+    """From the first to the last event of each window."""
+    again: list[Arrival] = field(default_factory=list)
+    """Events that a window sent no later than others which the run has committed: they may be the same ones."""
 
 
 class Batch:
     """Collects pieces. Its memory is bounded by whoever commits it in time."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, first_seq: int) -> None:
         self.run = run
+        self.first_seq = first_seq
+        """The first ledger entry of the run: files of earlier ones are looked through wherever windows touch them."""
         self.events = 0
         self.bytes = 0
         self._streams: dict[Stream, _StreamBatch] = defaultdict(_StreamBatch)
@@ -64,9 +72,14 @@ class Batch:
             if first is arrival:
                 continue
             if any(same_content(known.raw, arrival.raw) for known in (first, *batch.others) if known.id == arrival.id):
-                report.counters["duplicate"] += 1
+                batch.repeated += 1
             else:
                 batch.others.append(arrival)
+        if piece.arrivals:
+            batch.again += piece.window.may_be_committed(piece.arrivals)
+            extent = _extent(piece.arrivals)
+            known_extent = batch.extents.get(piece.window, extent)
+            batch.extents[piece.window] = Span(min(extent.start, known_extent.start), max(extent.end, known_extent.end))
         batch.rejects += [(reject, piece.page.server_date or piece.page.received_at) for reject in piece.rejects]
         if piece.proven is not None:
             batch.claims.append(piece.proven)
@@ -88,16 +101,22 @@ class Batch:
         """The claims as the ledger records them."""
         return [record_span(stream, span) for stream, spans in sorted(self.claims().items()) for span in spans]
 
+    def note_committed(self) -> None:
+        """Let the windows remember what of theirs is committed: the same events may be sent again."""
+        for batch in self._streams.values():
+            for window, extent in batch.extents.items():
+                window.note_committed(extent.end)
+
     def rows(self, archive: Archive, ledger: Ledger, report_of: Callable[[Stream], StreamReport]) -> list[NewRows]:
         """The rows that the archive does not hold yet, by table and partition; counts what it does hold."""
         rows: list[NewRows] = []
         for stream, batch in sorted(self._streams.items()):
-            known = _Known(archive, ledger, stream)
+            known = _Known(archive, ledger, stream, self.first_seq)
             counters = report_of(stream).counters
-            new, revised = known.sort_out([*batch.arrivals.values(), *batch.others])
+            new, revised = known.sort_out(batch)
             counters["new"] += len(new)
             counters["revised"] += len(revised)
-            counters["duplicate"] += len(batch.arrivals) + len(batch.others) - len(new) - len(revised)
+            counters["duplicate"] += batch.repeated + len(batch.arrivals) + len(batch.others) - len(new) - len(revised)
             rows += _event_rows(stream, new)
             rows += _revision_rows(stream, revised)
             rejects = known.unknown_rejects(batch.rejects)
@@ -109,21 +128,20 @@ class Batch:
 class _Known:
     """What the archive holds of a stream in the time that a batch touches."""
 
-    def __init__(self, archive: Archive, ledger: Ledger, stream: Stream) -> None:
+    def __init__(self, archive: Archive, ledger: Ledger, stream: Stream, first_seq: int) -> None:
         self._archive = archive
         self._ledger = ledger
         self._stream = stream
+        self._first_seq = first_seq
 
-    def sort_out(self, arrivals: list[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
+    def sort_out(self, batch: _StreamBatch) -> tuple[list[Arrival], list[Arrival]]:
         """The arrivals that are new, and those that are a new revision of a held event; known ones are in neither."""
+        arrivals = [*batch.arrivals.values(), *batch.others]
+        held = self._versions(batch)
+        if not held and not batch.others:
+            return arrivals, []
         new: list[Arrival] = []
         revised: list[Arrival] = []
-        if not arrivals:
-            return new, revised
-        times = [arrival.recorded_at for arrival in arrivals]
-        held = self._versions(
-            Span(min(times), max(times) + timedelta(microseconds=1)), {arrival.id for arrival in arrivals}
-        )
         for arrival in sorted(arrivals, key=lambda each: (each.recorded_at, each.id)):
             versions = held.setdefault(arrival.id, [])
             if any(same_content(version, arrival.raw) for version in versions):
@@ -152,18 +170,34 @@ class _Known:
         stream = self._stream
         return self._ledger.files(table, span, organization_id=stream.organization_id, region=stream.region)
 
-    def _versions(self, span: Span, ids: set[str]) -> dict[str, list[bytes]]:
-        """Every held version of these events: the one in the events' table first, then its revisions."""
+    def _versions(self, batch: _StreamBatch) -> dict[str, list[bytes]]:
+        """Every held version of the batch's events: the one in the events' table first, then its revisions."""
         versions: dict[str, list[bytes]] = {}
+        again = [_extent(batch.again)] if batch.again else []
         for table in (EVENT_TABLES[self._stream.kind], REVISIONS):
             columns = ["id", "raw"] if table is not REVISIONS else ["id", "raw", "kind"]
-            for file in self._files(table.name, span):
-                for batch in read_segment(self._archive.locate(file), columns, span).to_batches(max_chunksize=10_000):
-                    wanted = [index for index, each in enumerate(batch["id"].to_pylist()) if each in ids]
-                    for row in batch.take(wanted).to_pylist():
-                        if row.get("kind", self._stream.kind) == self._stream.kind:
-                            versions.setdefault(row["id"], []).append(row["raw"].encode())
+            places: dict[str, tuple[LiveFile, list[Span]]] = {}
+            for span in union([*batch.extents.values(), *again]):
+                for file in self._files(table.name, span):
+                    # What this run has committed itself can only come again where a window went back in time.
+                    if file.seq < self._first_seq or any(file.touches(each) for each in again):
+                        places.setdefault(file.record.path, (file, []))[1].append(span)
+            for file, spans in places.values():
+                for span in spans:
+                    self._collect(versions, read_segment(self._archive.locate(file), columns, span), batch.arrivals)
         return versions
+
+    def _collect(self, versions: dict[str, list[bytes]], rows: pa.Table, ids: Container[str]) -> None:
+        for some in rows.to_batches(max_chunksize=10_000):
+            wanted = [index for index, each in enumerate(some["id"].to_pylist()) if each in ids]
+            for row in some.take(pa.array(wanted, pa.int32())).to_pylist():
+                if row.get("kind", self._stream.kind) == self._stream.kind:
+                    versions.setdefault(row["id"], []).append(row["raw"].encode())
+
+
+def _extent(arrivals: list[Arrival]) -> Span:
+    times = [arrival.recorded_at for arrival in arrivals]
+    return Span(min(times), max(times) + timedelta(microseconds=1))
 
 
 def record_span(stream: Stream, span: Span) -> CoverageRecord:
@@ -252,10 +286,11 @@ def page_row(run: str, stream: Stream, window: Span, number: int, page: Page) ->
 
 
 def _by_month(items: Iterable[_T], moment: Callable[[_T], datetime]) -> list[tuple[str, list[_T]]]:
-    months: dict[str, list[_T]] = defaultdict(list)
+    months: dict[tuple[int, int], list[_T]] = defaultdict(list)
     for item in items:
-        months[month_of(moment(item))].append(item)
-    return sorted(months.items())
+        at = moment(item)
+        months[at.year, at.month].append(item)
+    return [(month_of(moment(some[0])), some) for _month, some in sorted(months.items())]
 
 
 def _partition(stream: Stream, month: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import zip_longest
@@ -30,6 +31,7 @@ from trailkeep.timespan import Span, format_time, span_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
@@ -131,7 +133,10 @@ class _Probe:
 
 
 class _Syncing:
-    """A run while it goes on. Only the thread that calls `run` touches the batch, the reports and the archive."""
+    """A run while it goes on.
+
+    The thread that calls `run` collects what the workers read; one other thread commits, one batch at a time.
+    """
 
     def __init__(self, run: Run, request: Request, writer: Writer, probe: _Probe) -> None:
         self._run = run
@@ -150,8 +155,11 @@ class _Syncing:
         self._windows = _by_turns([Window(plan.stream, span) for span in plan.read] for plan in self._plans)
         self._board = Board(self._windows)
         self._pieces: queue.Queue[Piece | _Ended] = queue.Queue(QUEUED_PIECES)
-        self._batch = Batch(writer.run)
+        self._first_seq = writer.next_seq
+        self._batch = Batch(writer.run, self._first_seq)
         self._committed_at = self._started_at
+        self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="committer")
+        self._committing: Future[None] | None = None
         self._lost_recorded = False
         self._fatal: TrailkeepError | None = None
         self._report = Report(run=writer.run, streams=list(self._reports.values()), clock_offset=probe.offset)
@@ -178,6 +186,7 @@ class _Syncing:
             self._finish()
         finally:
             self._board.stop()
+            self._committer.shutdown()
             for worker in workers:
                 worker.join(timeout=1.0)
         return self._report
@@ -218,7 +227,7 @@ class _Syncing:
                 if not alive:
                     return
             if self._is_due():
-                self._commit()
+                self._start_commit()
         self._board.stop()
         self._report.interrupted = True
         while not self._pieces.empty():
@@ -276,18 +285,33 @@ class _Syncing:
     def _finish(self) -> None:
         """Commit what is left, with the outcome of every stream."""
         if self._batch.has_claims or any(plan.unreadable for plan in self._plans):
-            self._commit()
+            self._start_commit()
+        self._await_commit()
         self._report.head = self._writer.ledger.head
         self._report.fatal = self._fatal
 
-    def _commit(self) -> None:
+    def _start_commit(self) -> None:
+        """Hand the batch to the committing thread and begin another, so that reading goes on meanwhile."""
+        self._await_commit()
+        self._batch.note_committed()
+        self._committing = self._committer.submit(self._commit, self._batch)
+        self._batch = Batch(self._writer.run, self._first_seq)
+        self._committed_at = self._run.clock()
+
+    def _await_commit(self) -> None:
+        if self._committing is not None:
+            self._committing.result()
+            self._committing = None
+
+    def _commit(self, batch: Batch) -> None:
+        rows = batch.rows(self._writer.archive, self._writer.ledger, self._reports.__getitem__)
         entry = self._writer.commit(
             Commit(
                 operation="sync",
                 started_at=self._started_at,
                 organization_id=self._request.organization_id,
-                added=self._batch.rows(self._writer.archive, self._writer.ledger, self._reports.__getitem__),
-                coverage=self._batch.coverage(),
+                added=rows,
+                coverage=batch.coverage(),
                 unreadable=[
                     record_span(plan.stream, span)
                     for plan in self._plans
@@ -303,8 +327,6 @@ class _Syncing:
         self._report.quarantine_files += [
             record.path for record in entry.files_added if record.path.startswith(f"{QUARANTINE.name}/")
         ]
-        self._batch = Batch(self._writer.run)
-        self._committed_at = self._run.clock()
 
     def _record(self, plan: StreamPlan) -> StreamRecord:
         report = self._reports[plan.stream]

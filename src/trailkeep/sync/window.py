@@ -48,7 +48,9 @@ class Window:
         self.clock_end: datetime | None = None
         """The answering server's clock, where it had not reached the window's end."""
         self._end = span.end
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
+        """Held while a page is accounted for, so that the end never moves under it and no event is in two windows."""
+        self._committed_until: datetime | None = None
         self.proven = span.start
         """Everything before this moment has been read. Claimed only while the order of the pages can be trusted."""
         self.events = 0
@@ -72,14 +74,23 @@ class Window:
         """Whether a page proves that everything before its last event has been read."""
         return self.ordered and self.ascending
 
+    def note_committed(self, until: datetime) -> None:
+        """Events of this window before `until` are in the archive, or are being committed."""
+        self._committed_until = max(until, self._committed_until or until)
+
+    def may_be_committed(self, arrivals: list[Arrival]) -> list[Arrival]:
+        """Those of the window's events that may have been committed in this run already, by their times."""
+        until = self._committed_until
+        return [each for each in arrivals if each.recorded_at < until] if until is not None else []
+
     def lower_end(self, end: datetime) -> None:
         """Read only up to `end`; never raises the end again."""
-        with self._lock:
+        with self.lock:
             self._end = max(self.start, min(self._end, end))
 
     def split(self, shortest: timedelta) -> Window | None:
         """Cut off the later half of what is left, as a window of its own; None where that is not worth a request."""
-        with self._lock:
+        with self.lock:
             if not self.trusted or self.left < 2 * shortest:
                 return None
             middle = self.proven + self.left / 2
@@ -151,11 +162,15 @@ class _Cursor:
 
     def take(self, page: Page) -> Piece:
         """Account for an answered page, and decide what to ask next."""
+        arrivals, rejects = identify(page.events)
+        with self.window.lock:
+            return self._take(page, arrivals, rejects)
+
+    def _take(self, page: Page, arrivals: list[Arrival], rejects: list[Reject]) -> Piece:
         self._number += 1
         bounds = self.bounds
         if self._number == 1:
             self._trust_clock_of(page)
-        arrivals, rejects = identify(page.events)
         end = self.window.end
         inside = [each for each in arrivals if self.window.start <= each.recorded_at < end]
         self._check_order(arrivals)
@@ -204,17 +219,17 @@ class _Cursor:
 
     def _check_order(self, arrivals: list[Arrival]) -> None:
         """Follow the times of events that were not sent before; one that goes back ends the trust in the order."""
+        recent: set[str] = set().union(*self._recent)
         seen: set[str] = set()
-        for arrival in arrivals:
-            if any(arrival.id in ids for ids in self._recent) or arrival.id in seen:
+        for _raw, identifier, recorded_at in arrivals:
+            if identifier in recent or identifier in seen:
                 continue
-            seen.add(arrival.id)
-            if self._last is not None and arrival.recorded_at != self._last:
-                if arrival.recorded_at < self._last:
-                    self.window.ordered = False
-                else:
-                    self.window.ascending = True
-            self._last = arrival.recorded_at if self._last is None else max(self._last, arrival.recorded_at)
+            seen.add(identifier)
+            if self._last is None or recorded_at > self._last:
+                self.window.ascending = self.window.ascending or self._last is not None
+                self._last = recorded_at
+            elif recorded_at < self._last:
+                self.window.ordered = False
         self._recent.append(seen)
 
     def _prove(self, page: Page, end: datetime) -> Span | None:

@@ -1,0 +1,43 @@
+/* ---
+title = "What is held, and what is missing, stream by stream"
+description = """
+Every span of the asked time that was read in full, with its number of events, and every span that was not. Read this
+before anything else: an empty answer from a span that was never read proves nothing.
+"""
+question = 1
+blind_spots = ["What Scaleway does not log is missing from a span that is held in full: reads, lists, Object Storage."]
+[params.since]
+type = "timestamp"
+default = "90d"
+description = "From this moment on."
+--- */
+WITH spans AS (
+    SELECT organization_id, kind, region, 'held' AS state, NULL AS reason, start_at, end_at FROM coverage
+    UNION ALL
+    SELECT organization_id, kind, region, 'missing', reason, start_at, end_at FROM gaps
+),
+asked AS (
+    SELECT
+        organization_id, kind, region, state, reason,
+        greatest(start_at, $since) AS start_at,
+        least(end_at, $until) AS end_at
+    FROM spans
+    WHERE start_at < $until AND end_at > $since
+),
+counted AS (
+    SELECT kind, organization_id, region, recorded_at
+    FROM events
+    WHERE recorded_at >= $since AND recorded_at < $until
+)
+SELECT
+    asked.organization_id, asked.kind, asked.region, asked.state, asked.reason, asked.start_at, asked.end_at,
+    count(counted.recorded_at) AS events
+FROM asked
+LEFT JOIN counted
+    ON counted.kind = asked.kind
+    AND counted.organization_id = asked.organization_id
+    AND counted.region = asked.region
+    AND counted.recorded_at >= asked.start_at
+    AND counted.recorded_at < asked.end_at
+GROUP BY ALL
+ORDER BY asked.organization_id, asked.kind, asked.region, asked.start_at, asked.state

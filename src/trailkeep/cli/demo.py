@@ -1,0 +1,100 @@
+"""`trailkeep demo`: the whole way once, on this machine: emulator, sync, status, queries."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trailkeep.cli import output
+from trailkeep.cli.app import app
+from trailkeep.cli.state import now
+from trailkeep.errors import ExitCode, UsageError
+
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Read the 90 days that the API has into an archive.", ("sync",)),
+    ("See what is covered.", ("status",)),
+    ("Saved query: who was denied again and again within minutes?", ("query", "privilege/denied-bursts")),
+    ("Saved query: who made an application, a key for it and a policy?", ("query", "persistence/backdoor-sequence")),
+    ("Saved query: who touched the trail's own export and alerts?", ("query", "defence/audit-trail-tampering")),
+    (
+        "SQL of your own: where did the calls of the most denied principals come from?",
+        (
+            "query",
+            "--sql",
+            "SELECT actor_id, source_ip, count(*) AS calls, count(*) FILTER (WHERE outcome = 'denied') AS denied"
+            " FROM events GROUP BY ALL HAVING denied > 2 ORDER BY denied DESC, calls DESC, actor_id, source_ip",
+        ),
+    ),
+)
+
+
+@app.command()
+def demo(
+    *,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Put the archive there, and keep it (default: a temporary one).")
+    ] = None,
+) -> None:
+    """Show Trailkeep at work on a made-up Organization with one incident to find; touches nothing of yours.
+
+    Runs the commands that you would type, against an emulated API on 127.0.0.1, and ends by itself.
+    """
+    from trailkeep.demo.emulator import ACCESS_KEY, SECRET_KEY, Emulator
+    from trailkeep.demo.serve import serve
+    from trailkeep.demo.story import demo_organization
+
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise UsageError(f"{keep} is not empty", hint="Name a new folder with --keep.")
+    output.write_text("A demo Organization is born: 90 days of people and machines at work, and one incident.\n")
+    organization = demo_organization(now=now())
+    with (
+        tempfile.TemporaryDirectory(prefix="trailkeep-demo-") as folder,
+        serve(Emulator(organization, clock=now)) as served,
+    ):
+        archive = keep or Path(folder) / "data"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("SCW_", "TRAILKEEP_"))},
+            "SCW_API_URL": served.url,
+            "SCW_ACCESS_KEY": ACCESS_KEY,
+            "SCW_SECRET_KEY": SECRET_KEY,
+            "SCW_DEFAULT_ORGANIZATION_ID": organization.organization_id,
+            # The settings of whoever runs the demo must not reach it.
+            "XDG_CONFIG_HOME": folder,
+            "TRAILKEEP_ARCHIVE": str(archive.absolute()),
+        }
+        for number, (story, arguments) in enumerate(STEPS, start=1):
+            output.write_text(f"[{number}/{len(STEPS)}] {story}\n$ {shlex.join(('trailkeep', *arguments))}")
+            output.flush()
+            ended = subprocess.run(  # noqa: S603 - our own program, with arguments written above
+                [sys.executable, "-m", "trailkeep", *arguments], env=environment, cwd=folder, check=False
+            )
+            if ended.returncode != ExitCode.DONE:
+                raise typer.Exit(ended.returncode)
+            output.write_text("")
+    for line in _what_next(keep, organization.incident.began_at.strftime("%Y-%m-%d")):
+        output.write_text(line)
+
+
+def _what_next(kept: Path | None, incident_day: str) -> list[str]:
+    if kept is not None:
+        shown = shlex.quote(str(kept))
+        return [
+            f"The archive is in {shown}. The incident began on {incident_day}; go on with:",
+            f"  trailkeep --archive {shown} queries",
+            f"  trailkeep --archive {shown} query scope/address-activity -p address=203.0.113.66",
+        ]
+    return [
+        f"The incident began on {incident_day}. To look at it yourself, keep the archive:",
+        "  trailkeep demo --keep demo-data",
+        "  trailkeep --archive demo-data queries",
+        "With an account of your own (credentials as the scw CLI has them):",
+        "  trailkeep config check",
+        "  trailkeep sync",
+    ]

@@ -1,0 +1,421 @@
+"""Running a question: what is bound, what is limited, what streams, and what an error says."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives import NOW, ORGANIZATION, Archives, a_resource, an_id
+
+from trailkeep.analysis import Question, open_result
+from trailkeep.analysis.result import BATCH_ROWS
+from trailkeep.catalog import Limits
+from trailkeep.errors import ArchiveDamaged, ExitCode, Interrupted, QueryError, UsageError
+from trailkeep.queries import discover, find, load, parse, query_folders
+from trailkeep.seal import CoverageRecord
+from trailkeep.store import Archive
+from trailkeep.timespan import Span, format_time
+
+DAY, MINUTE, SECOND = timedelta(days=1), timedelta(minutes=1), timedelta(seconds=1)
+SHIPPED = discover(query_folders((), directory=Path("/nowhere")))
+
+
+def ask(archive: Archive, sql: str, **asked: Any) -> list[dict[str, Any]]:
+    with open_result(archive, Question(sql=sql, **asked), now=NOW) as result:
+        return [row for batch in result.batches() for row in batch.to_pylist()]
+
+
+def ask_saved(archive: Archive, name: str, **given: Any) -> list[dict[str, Any]]:
+    found = find(name, SHIPPED)
+    times = {key: given.pop(key) for key in ("since", "until") if key in given}
+    with open_result(archive, Question.of(load(found.name, found.path), given=given, **times), now=NOW) as result:
+        return [row for batch in result.batches() for row in batch.to_pylist()]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    rows = Archives(tmp_path / "archive")
+    for days in range(1, 6):
+        rows.api(NOW - days * DAY, "CreateServer", id=f"d{days}")
+    rows.login(NOW - DAY, "alice", id="in")
+    return rows.commit()
+
+
+class TestSpans:
+    def test_sql_of_the_moment_sees_everything_unless_asked(self, archive: Archive) -> None:
+        assert ask(archive, "SELECT count(*) AS n FROM events") == [{"n": 6}]
+
+    def test_since_and_until_limit_the_event_tables_half_open(self, archive: Archive) -> None:
+        sql = "SELECT list(id ORDER BY id) AS ids FROM events"
+        assert ask(archive, sql, since="3d") == [{"ids": ["d1", "d2", "d3", "in"]}]
+        assert ask(archive, sql, since="3d", until="1d") == [{"ids": ["d2", "d3"]}]
+        assert ask(archive, sql, until="3d") == [{"ids": ["d4", "d5"]}]
+
+    def test_where_the_sql_uses_them_they_are_bound_and_limit_nothing(self, archive: Archive) -> None:
+        sql = "SELECT count(*) FILTER (recorded_at >= $since AND recorded_at < $until) AS asked, count(*) AS n FROM events"
+        with open_result(archive, Question(sql=sql, since="2d"), now=NOW) as result:
+            assert result.span is None
+            assert result.parameters["since"] == datetime(2026, 2, 27, 12)  # noqa: DTZ001 - as the columns are
+            (batch,) = result.batches()
+            assert batch.to_pylist() == [{"asked": 3, "n": 6}]
+
+    def test_where_it_uses_one_of_them_the_other_limits(self, archive: Archive) -> None:
+        sql = "SELECT list(id ORDER BY id) AS ids FROM events WHERE recorded_at >= $since"
+        assert ask(archive, sql, since="4d", until="2d") == [{"ids": ["d3", "d4"]}]
+
+    def test_used_without_being_given_they_have_their_defaults(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT $since AS a, $until AS b"), now=NOW) as result:
+            assert result.parameters["until"] - result.parameters["since"] == 90 * DAY
+
+    @pytest.mark.parametrize("given", [{"since": "1d", "until": "2d"}, {"since": "2030-01-01"}, {"until": "90d"}])
+    def test_a_span_without_a_moment_is_an_error(self, archive: Archive, given: dict[str, str]) -> None:
+        with pytest.raises(UsageError, match="is not before until"):
+            ask(archive, "FROM events WHERE recorded_at BETWEEN $since AND $until", **given)
+
+    def test_a_time_given_twice_is_an_error(self, archive: Archive) -> None:
+        with pytest.raises(UsageError, match="given twice"):
+            ask(archive, "SELECT $since", since="1d", given={"since": "2d"})
+
+    def test_coverage_and_gaps_come_from_the_ledger(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        rows.api(NOW - DAY, "CreateServer")
+        spans = [Span(NOW - 9 * DAY, NOW - 6 * DAY), Span(NOW - 4 * DAY, NOW)]
+        archive = rows.commit(
+            [
+                CoverageRecord(
+                    organization_id=ORGANIZATION,
+                    kind="api",
+                    region="fr-par",
+                    start=format_time(span.start),
+                    end=format_time(span.end),
+                )
+                for span in spans
+            ]
+        )
+        assert ask(archive, "SELECT count(*) AS n FROM coverage") == [{"n": 2}]
+        held = ask_saved(archive, "what-is-held", since="8d")
+        assert [(row["state"], row["end_at"] - row["start_at"], row["events"]) for row in held] == [
+            ("held", 2 * DAY, 0),
+            ("missing", 2 * DAY, 0),
+            ("held", 4 * DAY, 1),
+        ]
+
+
+class TestParameters:
+    def test_values_are_bound_and_never_pasted(self, archive: Archive) -> None:
+        hostile = "d1' OR true; DROP VIEW events; --"
+        assert ask(archive, "SELECT id FROM events WHERE id = $x", given={"x": hostile}) == []
+        assert ask(archive, "SELECT $x AS x", given={"x": hostile}) == [{"x": hostile}]
+
+    def test_a_missing_one_is_named(self, archive: Archive) -> None:
+        with pytest.raises(UsageError, match="the parameter x is missing") as caught:
+            ask(archive, "SELECT $x")
+        assert caught.value.hint == "Add -p x=VALUE."
+
+    def test_an_unused_one_is_an_error(self, archive: Archive) -> None:
+        with pytest.raises(UsageError, match=r"the SQL has no parameter \$y"):
+            ask(archive, "SELECT 1", given={"y": "1"})
+
+    def test_a_saved_query_that_uses_an_undeclared_one_names_its_file(self, archive: Archive) -> None:
+        saved = parse("q", Path("q.sql"), '/* ---\ntitle = "T"\n--- */\nSELECT $x')
+        with pytest.raises(UsageError, match=r"^q\.sql: the SQL uses \$x"):
+            open_result(archive, Question.of(saved), now=NOW)
+
+    def test_an_empty_list_and_null_bind(self, archive: Archive) -> None:
+        text = (
+            '/* ---\ntitle = "T"\n[params.ids]\ntype = "list[text]"\ndefault = []\n[params.one]\ntype = "text"\n--- */\n'
+            "SELECT count(*) AS n FROM events WHERE list_contains($ids, id) OR ($one IS NULL AND id = 'd1') OR id = $one"
+        )
+        saved = parse("q", Path("q.sql"), text)
+        with open_result(archive, Question.of(saved), now=NOW) as result:
+            assert next(result.batches()).to_pylist() == [{"n": 1}]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("sql", "message", "hint"),
+        [
+            ("FROM event", "line 1, column 6: there is no table 'event'", "Did you mean events"),
+            ("SELECT\n  idd FROM events", "line 2, column 3: there is no column 'idd'", "Did you mean id"),
+            ("SELECT e.idd FROM events e", "there is no column 'idd'", "Did you mean id"),
+            ("SELECT lenth('a')", "line 1, column 8: there is no function 'lenth'", "Did you mean"),
+            ("SELECT 'x'::INT", "Could not convert string 'x'", None),
+            ("SELECT raw->>'$.a' FROM (SELECT '{' AS raw)", "Malformed JSON", "TRY"),
+        ],
+    )
+    def test_what_is_wrong_and_what_is_near(self, archive: Archive, sql: str, message: str, hint: str | None) -> None:
+        with pytest.raises(QueryError) as caught:
+            ask(archive, sql)
+        assert message in caught.value.message
+        assert (hint or "") in (caught.value.hint or "")
+        assert caught.value.exit_code == ExitCode.QUERY
+
+    def test_in_a_saved_query_the_place_is_in_its_file(self, archive: Archive) -> None:
+        saved = parse("q", Path("q.sql"), '/* ---\ntitle = "idd"\n--- */\nSELECT id,\n    idd\nFROM events')
+        with pytest.raises(QueryError, match=r"^q\.sql:5:5: there is no column 'idd'"):
+            open_result(archive, Question.of(saved), now=NOW)
+
+    def test_too_little_memory_says_what_helps(self, archive: Archive) -> None:
+        sql = "SELECT list(i) AS l FROM range(100000000) t(i)"
+        with pytest.raises(QueryError, match="more memory"):
+            open_result(archive, Question(sql=sql), now=NOW, limits=Limits(memory="50MiB"))
+
+    def test_a_damaged_file_fails_the_query_with_its_name(self, archive: Archive) -> None:
+        spoilt = next(archive.path.rglob("month=2026-02/*.parquet"))
+        spoilt.chmod(0o600)
+        content = bytearray(spoilt.read_bytes())
+        content[-40:-8] = bytes(32)
+        spoilt.write_bytes(content)
+        with pytest.raises(ArchiveDamaged, match=spoilt.name) as caught:
+            ask(archive, "SELECT count(id) FROM events")
+        assert caught.value.exit_code == ExitCode.STORE
+
+    def test_a_missing_file_fails_the_query_with_its_name(self, archive: Archive) -> None:
+        gone = next(archive.path.rglob("month=2026-02/*.parquet"))
+        gone.unlink()
+        with pytest.raises(ArchiveDamaged, match=gone.name):
+            ask(archive, "SELECT count(*) FROM events")
+
+    def test_a_file_that_comes_to_its_place_in_the_meantime_is_found(self, archive: Archive) -> None:
+        """As when a commit is being finished while the archive is opened."""
+        place = next((archive.path / "api_events").rglob("month=2026-02/*.parquet"))
+
+        class Late(Archive):
+            looked = 0
+
+            def locate(self, file: Any) -> Path:
+                if file.record.path.endswith(place.name):
+                    Late.looked += 1
+                    if Late.looked == 2:
+                        shutil.move(aside, place)
+                return super().locate(file)
+
+        aside = archive.path.parent / "aside.parquet"
+        shutil.move(place, aside)
+        late = Late(archive.path, archive.archive_id)
+        assert ask(late, "SELECT count(*) AS n FROM api_events") == [{"n": 5}]
+        assert Late.looked == 2
+
+
+class TestStreaming:
+    def test_rows_come_in_batches_and_all_of_them(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT i FROM range(100000) t(i)"), now=NOW) as result:
+            sizes = [batch.num_rows for batch in result.batches()]
+        assert sum(sizes) == 100_000
+        assert max(sizes) <= BATCH_ROWS
+
+    def test_the_first_rows_do_not_wait_for_the_last(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT i FROM range(1000000000000) t(i)"), now=NOW) as result:
+            assert next(result.batches()).num_rows > 0
+
+    def test_columns_named_alike_are_told_apart(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a"), now=NOW) as result:
+            (batch,) = result.batches()
+            assert result.schema.names == ["a", "a_3", "a_2", "a_4"]
+            assert batch.to_pylist() == [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}]
+
+    def test_no_rows_still_have_columns(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT id FROM events WHERE false"), now=NOW) as result:
+            assert result.schema.names == ["id"]
+            assert list(result.batches()) == []
+
+    def test_an_interrupt_stops_the_query_at_once(self, archive: Archive) -> None:
+        sql = "SELECT i FROM range(100000000000) t(i) WHERE i % 99999999 = 99999998"
+        with open_result(archive, Question(sql=sql), now=NOW) as result:
+            timer = threading.Timer(0.3, result.interrupt)
+            timer.start()
+            started = time.monotonic()
+            with pytest.raises(Interrupted):
+                for _ in result.batches():
+                    pass
+            assert time.monotonic() - started < 20
+            timer.join()
+
+    def test_the_head_is_the_ledger_s(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT 1"), now=NOW) as result:
+            assert result.head == archive.ledger().head
+
+    def test_the_same_question_gives_the_same_rows(self, archive: Archive) -> None:
+        assert ask_saved(archive, "address-activity", address="192.0.2.1") == ask_saved(
+            archive, "address-activity", address="192.0.2.0/24"
+        )
+
+
+class TestShippedQueries:
+    """Each finds what it is for, and leaves what only looks like it."""
+
+    def test_every_one_runs_on_an_archive_without_events(self, tmp_path: Path) -> None:
+        archive = Archives(tmp_path / "archive").commit()
+        required = {"principal": an_id("alice"), "address": "192.0.2.0/24", "resource": "x"}
+        for name, file in SHIPPED.items():
+            declared = load(name, file.path).parameters
+            given = {key: value for key, value in required.items() if key in declared}
+            assert ask_saved(archive, name, **given) == [], name
+
+    def test_failed_then_success(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        for number in range(3):
+            rows.login(NOW - DAY + number * SECOND, "bob", "failure", source_ip="203.0.113.1")
+            rows.login(NOW - DAY + number * SECOND, "carol", "failure", source_ip="203.0.113.2")
+        guessed = rows.login(NOW - DAY + MINUTE, "bob", source_ip="198.51.100.1")
+        rows.login(NOW - DAY + 60 * MINUTE, "carol", source_ip="198.51.100.1")
+        rows.login(NOW - DAY, "dave", source_ip=None)
+        rows.login(NOW - DAY - SECOND, "erin", "failure", source_ip=None)
+        archive = rows.commit()
+        found = ask_saved(archive, "failed-then-success")
+        assert [(row["id"], row["failures"]) for row in found] == [(guessed, 3)]
+
+    def test_login_failures_count_users_and_keep_those_without_an_address(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        for number in range(6):
+            rows.login(NOW - DAY, f"user{number}", "failure", source_ip="203.0.113.1")
+            rows.login(NOW - DAY, "user0", "failure", source_ip=None, failure_reason="invalid_mfa")
+        archive = rows.commit()
+        found = ask_saved(archive, "login-failures")
+        assert [(row["source_ip"], row["failures"], row["users"]) for row in found] == [
+            ("203.0.113.1", 6, 6),
+            (None, 6, 1),
+        ]
+
+    def test_a_login_without_second_factor(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        alone = rows.login(NOW - DAY, "bob")
+        rows.login(NOW - DAY, "carol", mfa_type="totp")
+        rows.login(NOW - DAY, "dave", method="saml")
+        rows.login(NOW - DAY, "erin", "failure")
+        assert [row["id"] for row in ask_saved(rows.commit(), "logins-without-second-factor")] == [alone]
+
+    def test_a_timeline_holds_what_was_done_by_and_to_the_principal(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        target = a_resource("iam_user", "bob")
+        ids = [
+            rows.api(NOW - 3 * DAY, "CreateUser", principal_id=an_id("alice"), resources=[target]),
+            rows.login(NOW - 2 * DAY, "bob"),
+            rows.api(NOW - DAY, "CreateServer", principal_id=an_id("bob"), status_code=403),
+        ]
+        rows.api(NOW - DAY, "CreateServer")
+        found = ask_saved(rows.commit(), "principal-timeline", principal=an_id("bob"))
+        assert [row["id"] for row in found] == ids
+        assert [row["acted"] for row in found] == [False, True, True]
+
+    def test_principal_origins_keep_calls_without_an_address(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        rows.api(NOW - DAY, "CreateServer")
+        rows.api(NOW - DAY, "UpdatePool", source_ip=None)
+        found = ask_saved(rows.commit(), "principal-origins", principal=an_id("alice"))
+        assert [row["source_ip"] for row in found] == ["192.0.2.1", None]
+
+    def test_a_resource_s_history(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        server = a_resource("instance_server", "web")
+        ids = [
+            rows.api(NOW - 2 * DAY, "CreateServer", resources=[a_resource("instance_volume", "disk"), server]),
+            rows.api(NOW - DAY, "DeleteServer", resources=[server], status_code=403),
+        ]
+        rows.api(NOW - DAY, "DeleteServer", resources=[a_resource("instance_server", "other")])
+        found = ask_saved(rows.commit(), "resource-history", resource=server["id"])
+        assert [(row["event_id"], row["outcome"]) for row in found] == [(ids[0], "success"), (ids[1], "denied")]
+
+    def test_denied_bursts_slide(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        for number in range(21):
+            rows.api(NOW - DAY + number * 14 * SECOND, "CreateUser", status_code=403, principal_id="fast")
+            rows.api(NOW - DAY + number * 16 * SECOND, "CreateUser", status_code=403, principal_id="slow")
+            rows.api(NOW - DAY + number * SECOND, "CreateUser", status_code=404, principal_id="lost")
+        for number in range(30):
+            rows.api(NOW - 2 * DAY + number * SECOND, "GetPods", status_code=403, principal_id="fast", source_ip=None)
+        found = ask_saved(rows.commit(), "denied-bursts")
+        assert [(row["principal_id"], row["denied"], row["most_within_window"]) for row in found] == [
+            ("fast", 30, 30),
+            ("fast", 21, 21),
+        ]
+
+    @pytest.mark.parametrize("camel", [False, True])
+    def test_a_backdoor_in_either_case_of_keys(self, tmp_path: Path, camel: bool) -> None:
+        rows = Archives(tmp_path / "archive")
+        key = "applicationId" if camel else "application_id"
+        for name, principal, wait in (("door", "mallory", 5), ("slow", "mallory", 20), ("split", "alice", 5)):
+            at = NOW - DAY + timedelta(hours=len(name))
+            made = a_resource("iam_application", name)
+            rows.api(at, "CreateApplication", principal_id=principal, resources=[made], id=f"{name}-app")
+            rows.api(at + MINUTE, "CreateAPIKey", principal_id=principal, body={key: made["id"]}, id=f"{name}-key")
+            rows.api(
+                at + wait * MINUTE,
+                "CreatePolicy",
+                principal_id="bob" if name == "split" else principal,
+                body={key: made["id"]},
+                id=f"{name}-policy",
+            )
+        found = ask_saved(rows.commit(), "backdoor-sequence")
+        assert [(row["application_name"], row["step_ids"]) for row in found] == [("door", ["door-key", "door-policy"])]
+
+    def test_api_keys_created_say_for_whom(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        rows.api(NOW - 3 * DAY, "CreateAPIKey", body={"user_id": an_id("alice"), "expires_at": "2026-04-01T00:00:00Z"})
+        rows.api(NOW - 2 * DAY, "CreateAPIKey", body={"applicationId": an_id("door")}, status_code=403)
+        rows.api(NOW - DAY, "CreateAPIKey", request_body=None)
+        found = ask_saved(rows.commit(), "api-keys-created")
+        assert [(row["for_another"], row["never_expires"], row["status_code"]) for row in found] == [
+            (False, False, 200),
+            (True, True, 403),
+            (False, True, 200),
+        ]
+
+    def test_broad_policies(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        for number, names in enumerate((["OrganizationManager"], ["InstancesReadOnly"], ["AllProductsFullAccess"])):
+            spelt = "permissionSetNames" if number == 2 else "permission_set_names"
+            rows.api(NOW - DAY + number * MINUTE, "CreatePolicy", body={"rules": [{spelt: names}]}, id=f"p{number}")
+        rows.api(NOW - DAY, "ClonePolicy", request_body=None, id="clone")
+        found = ask_saved(rows.commit(), "broad-policies")
+        assert [(row["id"], row["granted"]) for row in found] == [
+            ("clone", None),
+            ("p0", ["OrganizationManager"]),
+            ("p2", ["AllProductsFullAccess"]),
+        ]
+
+    def test_tampering_includes_denied_attempts(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        rows.api(NOW - 2 * DAY, "DeleteExportJob", product_name="audit-trail", status_code=403, id="tried")
+        rows.api(NOW - DAY, "DisableManagedAlerts", product_name="cockpit", id="done")
+        rows.api(NOW - DAY, "DeleteDataSource", product_name="something-else")
+        found = ask_saved(rows.commit(), "audit-trail-tampering")
+        assert [(row["id"], row["attempt"]) for row in found] == [("tried", "denied"), ("done", "done")]
+
+    def test_networks_opened(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        rows.api(NOW - 2 * DAY, "CreateSecurityGroupRule", body={"ip_range": "0.0.0.0/0"}, id="v4")
+        rows.api(NOW - DAY, "SetClusterACLRules", body={"acls": [{"ip": "::/0"}]}, source_ip=None, id="v6")
+        rows.api(NOW - DAY, "CreateSecurityGroupRule", body={"ip_range": "10.0.0.0/8"})
+        assert [row["id"] for row in ask_saved(rows.commit(), "network-opened")] == ["v4", "v6"]
+
+    def test_exports_name_their_bucket(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        rows.api(NOW - DAY, "ExportSnapshot", body={"bucket": "b", "key": "k"})
+        rows.api(NOW - DAY, "CreateSnapshot")
+        assert [row["bucket"] for row in ask_saved(rows.commit(), "data-exported")] == ["b"]
+
+    def test_mass_deletes_slide_across_products(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        for number in range(12):
+            method, body = ("ServerAction", {"action": "terminate"}) if number % 3 else ("DeleteVolume", {})
+            rows.api(NOW - DAY + number * SECOND, method, body=body, principal_id="m", status_code=403 if number else 200)
+            rows.api(NOW - DAY + number * SECOND, "ServerAction", body={"action": "reboot"}, principal_id="ops")
+            rows.api(NOW - DAY + number * 5 * MINUTE, "DeleteServer", principal_id="cleaner")
+        found = ask_saved(rows.commit(), "mass-deletes")
+        assert [(row["principal_id"], row["deletions"], row["denied"]) for row in found] == [("m", 12, 11)]
+
+    def test_a_compute_spike_shows_where_and_what(self, tmp_path: Path) -> None:
+        rows = Archives(tmp_path / "archive")
+        for number in range(6):
+            key = "commercialType" if number % 2 else "commercial_type"
+            rows.api(NOW - DAY + number * MINUTE, "CreateServer", body={key: "H100-2-80G"}, locality="pl-waw-2")
+        found = ask_saved(rows.commit(), "compute-spike")
+        assert [(row["calls"], row["localities"], row["machine_types"]) for row in found] == [
+            (6, ["pl-waw-2"], ["H100-2-80G"])
+        ]
