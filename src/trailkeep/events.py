@@ -284,8 +284,8 @@ def _empty_as_null(values: pa.Array) -> pa.Array:
     """The column with null for every empty string: what is absent is null, however the API says so."""
     if not pa.types.is_string(values.type):
         return values
-    empty = pc.equal(values, "")
-    return pc.if_else(empty, None, values) if pc.any(empty).as_py() else values
+    empty = pc.equal(values, pa.scalar(""))
+    return pc.if_else(empty, pa.scalar(None, pa.string()), values) if pc.any(empty).as_py() else values
 
 
 def _safe_json(text: bytes | None) -> bytes | None:

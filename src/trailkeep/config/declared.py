@@ -151,6 +151,15 @@ SETTINGS: tuple[Setting, ...] = (
         toml_key="queries",
     ),
     Setting(
+        name="sign_key",
+        description="The private key that signs the ledger's head after every sync; in a settings file,"
+        " relative to that file.",
+        expects="a path",
+        parse=values.parse_path,
+        environment=("TRAILKEEP_SIGN_KEY",),
+        toml_key="sign_key",
+    ),
+    Setting(
         name="access_key",
         description="The API key's public half. Only shown, never sent.",
         expects="an access key",

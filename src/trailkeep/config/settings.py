@@ -34,6 +34,7 @@ class Settings:
     overlap: timedelta
     concurrency: int
     queries: tuple[Path, ...]
+    sign_key: Path | None
     access_key: str | None
     secret_key: Secret | None
     organization_id: str | None

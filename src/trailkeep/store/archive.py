@@ -273,7 +273,7 @@ def _check_moments(entry: seal.Entry) -> None:
         for stream in entry.streams:
             if stream.start and stream.end:
                 Span(parse_moment(stream.start), parse_moment(stream.end))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ArchiveDamaged(f"ledger entry {entry.seq} names a time that cannot be: {error}") from error
 
 

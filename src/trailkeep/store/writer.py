@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
-import json
-import os
 import platform
 import socket
 from dataclasses import dataclass, field
@@ -15,13 +12,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from trailkeep import __version__, seal
-from trailkeep.errors import ArchiveLocked
-from trailkeep.store import layout
+from trailkeep.errors import ArchiveDamaged, StoreError
+from trailkeep.store import layout, recovery
 from trailkeep.store.archive import Archive, Ledger, describe_archive
-from trailkeep.store.disk import PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
+from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
+from trailkeep.store.lock import ArchiveLock, os_user
 from trailkeep.store.segments import build_segment
 from trailkeep.timespan import format_time
 
@@ -37,7 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRows:
-    """Rows for one partition of one table; `rows` has the table's columns but ``ledger_seq``."""
+    """Rows for one partition of one table; `rows` has the table's columns.
+
+    Without ``ledger_seq`` they are new, and get the number of the entry. With it they are moved from another file,
+    and keep the number of the entry that brought them.
+    """
 
     table: Table
     partition: Mapping[str, str]
@@ -58,6 +59,9 @@ class Commit:
     streams: list[seal.StreamRecord] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     clock_offset_ms: int | None = None
+    reason: str | None = None
+    purged: list[seal.CoverageRecord] = field(default_factory=list)
+    hold: str | None = None
 
 
 class Writer:
@@ -73,7 +77,11 @@ class Writer:
         self.ledger: Ledger
         self._clock = clock
         self._disk = disk or Disk()
-        self._lock = FileLock(path / layout.LOCK, timeout=0, mode=PRIVATE_MODE)
+        self._lock = ArchiveLock(path, clock)
+        self._unsettled = False
+        """A commit has failed: what is on the disk may differ from what `ledger` says."""
+        self.recovered: list[recovery.Leftover] = []
+        """What earlier writers had left unfinished, and what became of it."""
 
     def __enter__(self) -> Self:
         """Take the lock, make or open the archive, and recover.
@@ -83,39 +91,33 @@ class Writer:
         Archive.exists(self.path)  # raises where nothing may be written
         with store_errors(f"cannot write to the archive {self.path}"):
             self._disk.make_directory(self.path)
-            self._acquire()
+            self._lock.acquire()
             try:
                 self._open_locked()
             except BaseException:
-                self._release()
+                self._lock.release()
                 raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release()
+        self._lock.release()
 
     def commit(self, commit: Commit) -> seal.Entry:
         """Make `commit` the ledger's next entry.
 
         Raises StoreError. When it was raised before the commit point the archive is as it was; after it, the entry
-        stands, and the next writer finishes what remains to be moved.
+        stands, and the next commit or the next writer finishes what remains to be moved. Raises ArchiveDamaged, before
+        the commit point, for an entry that no reader would accept.
         """
-        seq = self.next_seq
-        staging = self._staging / layout.staging_name(seq, self.run)
-        try:
-            with store_errors("cannot commit to the archive, which stays as it was"):
-                content = self._stage(commit, seq, staging)
-                self._disk.link(staging / layout.entry_name(seq), self.path / layout.LEDGER / layout.entry_name(seq))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self._disk.remove_tree(staging)
-            raise
-        with store_errors(f"entry {seq} is committed, but what follows could not be done; the next run will"):
-            self._disk.sync_directory(self.path / layout.LEDGER)
-            entry = self.ledger.append(content)
-            self._finish(entry)
+        if self._unsettled:
+            with store_errors("cannot mend what the commit before left unfinished"):
+                self.ledger = self.archive.ledger()
+                self.recovered += recovery.recover(self._disk, self.path, self.ledger)
+        self._unsettled = True
+        entry = self._commit(commit, self.next_seq)
+        self._unsettled = False
         return entry
 
     @property
@@ -123,9 +125,36 @@ class Writer:
         """The number of the entry that the next commit makes."""
         return self.ledger.head.seq + 1 if self.ledger.head else 1
 
+    def drop_cache(self) -> None:
+        """Delete what was derived from the archive's rows; it is rebuilt when it is needed."""
+        with store_errors("cannot delete the archive's cache"):
+            self._disk.remove_tree(self.path / layout.CACHE)
+
     @property
     def _staging(self) -> Path:
         return self.path / layout.STAGING
+
+    def _commit(self, commit: Commit, seq: int) -> seal.Entry:
+        staging = self._staging / layout.staging_name(seq, self.run)
+        place = self.path / layout.LEDGER / layout.entry_name(seq)
+        content = b""
+        try:
+            with store_errors("cannot commit to the archive, which stays as it was"):
+                content = self._stage(commit, seq, staging)
+                self.ledger.examine(content)
+                self._disk.publish(staging / layout.entry_name(seq), place)
+        except BaseException as error:
+            if not _stands(place, content):
+                with contextlib.suppress(OSError):
+                    self._disk.remove_tree(staging)
+                raise
+            if not isinstance(error, StoreError):
+                raise
+        with store_errors(f"entry {seq} is committed, but what follows could not be done; the next run will"):
+            entry = self.ledger.append(content)
+            self._disk.sync_directory(self.path / layout.LEDGER)
+            recovery.finish(self._disk, self.path, self.ledger, entry)
+        return entry
 
     def _stage(self, commit: Commit, seq: int, staging: Path) -> bytes:
         """Write the commit's files and its entry into `staging`, durably; return the entry's bytes."""
@@ -134,7 +163,7 @@ class Writer:
         for index, new in enumerate(commit.added):
             segment = build_segment(new.table, _with_seq(new.table, new.rows, seq))
             path = layout.segment_path(new.table.name, new.partition, segment.first, segment.last, segment.sha256)
-            self._disk.write(staging / layout.staged_name(index, path), bytes(segment.content), SEGMENT_MODE)
+            self._disk.write(staging / layout.staged_name(index, path), segment.content, SEGMENT_MODE)
             records.append(segment.record(path))
         content = seal.encode_entry(self._entry(commit, seq, records))
         self._disk.write(staging / layout.entry_name(seq), content, PRIVATE_MODE)
@@ -153,7 +182,7 @@ class Writer:
             finished_at=format_time(self._clock()),
             tool=_tool_versions(),
             host=socket.gethostname(),
-            os_user=_os_user(),
+            os_user=os_user(),
             organization_id=commit.organization_id,
             coverage=commit.coverage,
             unreadable=commit.unreadable,
@@ -162,102 +191,58 @@ class Writer:
             files_removed=commit.removed,
             counters=commit.counters,
             clock_offset_ms=commit.clock_offset_ms,
+            reason=commit.reason,
+            purged=commit.purged,
+            hold=commit.hold,
         )
-
-    def _finish(self, entry: seal.Entry) -> None:
-        """Steps 4 to 6 of a committed entry: move its files to their places, delete what it removes, clean up."""
-        staging = self._staging / layout.staging_name(entry.seq, entry.run)
-        folders: set[Path] = set()
-        for index, record in enumerate(entry.files_added):
-            staged, place = staging / layout.staged_name(index, record.path), self.path / record.path
-            if staged.exists():
-                self._disk.make_directory(place.parent)
-                self._disk.rename(staged, place)
-                folders.add(place.parent)
-        for folder in sorted(folders):
-            self._disk.sync_directory(folder)
-        for path in entry.files_removed:
-            with contextlib.suppress(FileNotFoundError):
-                self._disk.unlink(self.path / path)
-        self._disk.remove_tree(staging)
 
     def _open_locked(self) -> None:
         """Under the lock: make the archive where there is none, read the ledger, recover, write the first entry."""
         for folder in (self._staging, self.path / layout.LEDGER):
+            if folder.is_symlink():
+                raise ArchiveDamaged(f"{folder} is a symbolic link: nothing is written through it")
             self._disk.make_directory(folder)
         if not (self.path / layout.ARCHIVE_FILE).exists():
             self._create()
         self.archive = Archive.open(self.path)
         self.ledger = self.archive.ledger()
-        self._recover()
+        self.recovered = recovery.recover(self._disk, self.path, self.ledger)
         if self.ledger.head is None:
+            # Whoever made the folder and its description may have died before they were durable.
+            self._disk.sync_directory(self.path)
+            with contextlib.suppress(PermissionError):
+                self._disk.sync_directory(self.path.parent)
             self.commit(Commit(operation="init", started_at=self._clock()))
 
     def _create(self) -> None:
+        self._disk.set_mode(self.path, DIRECTORY_MODE)
         draft = self._staging / layout.ARCHIVE_FILE
         with contextlib.suppress(FileNotFoundError):
             self._disk.unlink(draft)
         self._disk.write(draft, describe_archive(str(uuid4()), format_time(self._clock())), PRIVATE_MODE)
-        self._disk.link(draft, self.path / layout.ARCHIVE_FILE)
-        self._disk.sync_directory(self.path)
-        self._disk.unlink(draft)
-
-    def _recover(self) -> None:
-        """Finish the entries that were committed, and throw away the staging of those that were not."""
-        committed = {layout.staging_name(entry.seq, entry.run): entry for entry in self.ledger.entries}
-        for left in sorted(self._staging.iterdir()):
-            if entry := committed.get(left.name):
-                self._finish(entry)
-            elif left.is_dir():
-                self._disk.remove_tree(left)
-            else:
-                self._disk.unlink(left)
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise ArchiveLocked(
-                f"the archive {self.path} is being written by {_holder(self.path / layout.LOCK)}",
-                hint="Wait until it has ended, then run the command again.",
-            ) from None
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "user": _os_user(),
-            "since": format_time(self._clock()),
-        }
-        (self.path / layout.LOCK).write_text(json.dumps(holder), encoding="utf-8")
-
-    def _release(self) -> None:
-        self._lock.release()
+        self._disk.publish(draft, self.path / layout.ARCHIVE_FILE)
 
 
 def _with_seq(table: Table, rows: pa.Table, seq: int) -> pa.Table:
     """The rows with ``ledger_seq``, in the order and with the types of the table's schema."""
     schema = table.arrow_schema
-    seqs = pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)
-    columns = [seqs if name == "ledger_seq" else rows[name] for name in schema.names]
+    if "ledger_seq" not in rows.schema.names:
+        rows = rows.append_column("ledger_seq", pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows))
+    columns = [rows[name] for name in schema.names]
     return pa.table(columns, schema=schema)
 
 
-def _holder(lock: Path) -> str:
-    """Who holds the lock, in words; the file may be half-written or of another version."""
+def _stands(place: Path, content: bytes) -> bool:
+    """Whether an entry with these bytes is in the ledger; also true where that cannot be told."""
     try:
-        holder = json.loads(lock.read_text(encoding="utf-8"))
-        return f"process {holder['pid']} of {holder['user']} on {holder['host']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return bool(content) and place.read_bytes() == content
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 @cache
 def _tool_versions() -> dict[str, str]:
     versions = {name: metadata.version(name) for name in ("duckdb", "pyarrow")}
     return {"trailkeep": __version__, "python": platform.python_version(), **versions}
-
-
-def _os_user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return str(os.getuid())
