@@ -70,7 +70,7 @@ def demo(
             "TRAILKEEP_ARCHIVE": str(archive.absolute()),
         }
         for number, (story, arguments) in enumerate(STEPS, start=1):
-            output.write_text(f"[{number}/{len(STEPS)}] {story}\n$ {shlex.join(('trailkeep', *arguments))}")
+            output.write_text(f"[{number}/{len(STEPS)}] {story}\n$ {_typed(('trailkeep', *arguments))}")
             output.flush()
             ended = subprocess.run(  # noqa: S603 - our own program, with arguments written above
                 [sys.executable, "-m", "trailkeep", *arguments], env=environment, cwd=folder, check=False
@@ -98,3 +98,8 @@ def _what_next(kept: Path | None, incident_day: str) -> list[str]:
         "  trailkeep config check",
         "  trailkeep sync",
     ]
+
+
+def _typed(arguments: tuple[str, ...]) -> str:
+    """The command as a person would type it: SQL in double quotes, since it has single ones of its own."""
+    return " ".join(f'"{each}"' if "'" in each else shlex.quote(each) for each in arguments)

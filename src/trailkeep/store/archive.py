@@ -9,6 +9,7 @@ import msgspec
 
 from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
+from trailkeep.schema import TABLES
 from trailkeep.store import layout
 from trailkeep.store.disk import store_errors
 from trailkeep.timespan import Span, parse_moment
@@ -180,6 +181,10 @@ class Archive:
                 except ArchiveDamaged as error:
                     file = folder / layout.entry_name(len(ledger.entries) + 1)
                     raise ArchiveDamaged(f"{file}: {error.message}", hint=_RESTORE_LEDGER) from error
+            if not ledger.entries and (tables := [name for name in TABLES if (self.path / name).is_dir()]):
+                raise ArchiveDamaged(
+                    f"{self.path} holds {tables[0]}, and no ledger that says what belongs to it", hint=_RESTORE_LEDGER
+                )
         return ledger
 
     def read_consistently(self, read: Callable[[Ledger], _T]) -> _T:
@@ -265,9 +270,9 @@ def _check_moments(entry: seal.Entry) -> None:
     try:
         parse_moment(entry.started_at)
         parse_moment(entry.finished_at)
-        for record in entry.files_added:
-            if parse_moment(record.first) > parse_moment(record.last):
-                raise ValueError(f"{record.path} ends before it starts")
+        reversed_files = [
+            record.path for record in entry.files_added if parse_moment(record.first) > parse_moment(record.last)
+        ]
         for span in (*entry.coverage, *entry.unreadable, *entry.purged):
             Span(parse_moment(span.start), parse_moment(span.end))
         for stream in entry.streams:
@@ -275,6 +280,8 @@ def _check_moments(entry: seal.Entry) -> None:
                 Span(parse_moment(stream.start), parse_moment(stream.end))
     except (ValueError, OverflowError) as error:
         raise ArchiveDamaged(f"ledger entry {entry.seq} names a time that cannot be: {error}") from error
+    if reversed_files:
+        raise ArchiveDamaged(f"ledger entry {entry.seq} says that {reversed_files[0]} ends before it starts")
 
 
 def describe_archive(archive_id: str, created_at: str) -> bytes:

@@ -57,7 +57,10 @@ class Disk:
 
     def set_mode(self, target: Path | int, mode: int) -> None:
         """Set the mode of a path or an open file."""
-        os.chmod(target, mode)
+        if isinstance(target, int):
+            os.fchmod(target, mode)
+        else:
+            target.chmod(mode)
 
     def sync_file(self, descriptor: int) -> None:
         """Make an open file's content durable."""

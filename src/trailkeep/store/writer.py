@@ -144,11 +144,11 @@ class Writer:
                 self.ledger.examine(content)
                 self._disk.publish(staging / layout.entry_name(seq), place)
         except BaseException as error:
-            if not _stands(place, content):
+            stands = _stands(place, content)
+            if stands is False:
                 with contextlib.suppress(OSError):
                     self._disk.remove_tree(staging)
-                raise
-            if not isinstance(error, StoreError):
+            if not stands or not isinstance(error, StoreError):
                 raise
         with store_errors(f"entry {seq} is committed, but what follows could not be done; the next run will"):
             entry = self.ledger.append(content)
@@ -204,12 +204,12 @@ class Writer:
             self._disk.make_directory(folder)
         if not (self.path / layout.ARCHIVE_FILE).exists():
             self._create()
+        # Whoever made these names may have died before they were durable.
+        self._disk.sync_directory(self.path)
         self.archive = Archive.open(self.path)
         self.ledger = self.archive.ledger()
         self.recovered = recovery.recover(self._disk, self.path, self.ledger)
         if self.ledger.head is None:
-            # Whoever made the folder and its description may have died before they were durable.
-            self._disk.sync_directory(self.path)
             with contextlib.suppress(PermissionError):
                 self._disk.sync_directory(self.path.parent)
             self.commit(Commit(operation="init", started_at=self._clock()))
@@ -221,6 +221,8 @@ class Writer:
             self._disk.unlink(draft)
         self._disk.write(draft, describe_archive(str(uuid4()), format_time(self._clock())), PRIVATE_MODE)
         self._disk.publish(draft, self.path / layout.ARCHIVE_FILE)
+        with contextlib.suppress(FileNotFoundError):
+            self._disk.unlink(draft)
 
 
 def _with_seq(table: Table, rows: pa.Table, seq: int) -> pa.Table:
@@ -232,14 +234,17 @@ def _with_seq(table: Table, rows: pa.Table, seq: int) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _stands(place: Path, content: bytes) -> bool:
-    """Whether an entry with these bytes is in the ledger; also true where that cannot be told."""
+def _stands(place: Path, content: bytes) -> bool | None:
+    """Whether an entry with these bytes is in the ledger, whatever was said about putting it there.
+
+    None where that cannot be told: then nothing that it may need is thrown away.
+    """
     try:
         return bool(content) and place.read_bytes() == content
     except FileNotFoundError:
         return False
     except OSError:
-        return True
+        return None
 
 
 @cache

@@ -35,7 +35,8 @@ _UNSET = "unset"
 class Chain:
     """The ledger as it stood when the walk began, folded as far as it can be."""
 
-    archive_id: str | None
+    archive_id: str | None = None
+    """What the first entry that can be read says, and archive.json where none can."""
     entries: dict[int, seal.Entry] = field(default_factory=dict)
     """Every entry that can be read and says its own number."""
     hashes: dict[int, str] = field(default_factory=dict)
@@ -94,7 +95,8 @@ def walk(folder: Folder, findings: Findings) -> Chain:
     Raises ArchiveMissing where there is no archive, and ArchiveTooNew for one of a format that is not known.
     """
     seqs, signatures = _names(folder, findings)
-    chain = Chain(_archive_id(folder, findings, has_entries=bool(seqs)), signatures=signatures)
+    described_id = _archive_id(folder, findings, has_entries=bool(seqs))
+    chain = Chain(signatures=signatures)
     expected, previous = 1, None
     for seq in seqs:
         if seq > expected:
@@ -108,6 +110,10 @@ def walk(folder: Folder, findings: Findings) -> Chain:
             chain.is_whole = False
         previous = chain.hashes.get(seq, _UNSET)
         expected = seq + 1
+    if described_id and chain.archive_id and described_id != chain.archive_id:
+        words = f"its archive_id is {described_id}, the ledger's is {chain.archive_id}"
+        findings.problem(layout.ARCHIVE_FILE, Kind.CHAIN, words)
+    chain.archive_id = chain.archive_id or described_id
     _check_signed_entries(chain, findings)
     return chain
 
@@ -298,5 +304,5 @@ def _record_faults(record: seal.FileRecord, table: str, partition: dict[str, str
 def _moment(text: str) -> datetime | None:
     try:
         return parse_moment(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
