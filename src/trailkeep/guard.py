@@ -102,15 +102,16 @@ def _check(sql: str, source: str | None) -> Statement:
     kind, parameters, text = _one_statement(sql, source)
     if kind == "EXPLAIN":
         return _check_explain(text, source)
+    # The text stays as it was given, comments before it included: places in errors count from its beginning.
     if kind == "MULTI":
-        _check_words(text)
-        _check_with_sqlglot(text, must_parse=True)
-        return Statement(sql=text, parameters=parameters, tables=None)
+        _check_words(sql)
+        _check_with_sqlglot(sql, must_parse=True)
+        return Statement(sql=sql, parameters=parameters, tables=None)
     if kind != "SELECT":
         raise _refused(f"this is a {kind.replace('_', ' ')} statement")
-    tables = _check_tree(text)
-    _check_with_sqlglot(text, must_parse=False)
-    return Statement(sql=text, parameters=parameters, tables=tables)
+    tables = _check_tree(sql)
+    _check_with_sqlglot(sql, must_parse=False)
+    return Statement(sql=sql, parameters=parameters, tables=tables)
 
 
 def place_of(sql: str, message: str) -> tuple[int, int] | None:

@@ -239,9 +239,7 @@ def _string(content: bytes) -> bytes:
 
 def _signed_bytes(message: bytes, namespace: str, hash_algorithm: str) -> bytes:
     digest = _HASHES[hash_algorithm](message).digest()
-    return (
-        _MAGIC + _string(namespace.encode()) + _string(b"") + _string(hash_algorithm.encode()) + _string(digest)
-    )
+    return _MAGIC + _string(namespace.encode()) + _string(b"") + _string(hash_algorithm.encode()) + _string(digest)
 
 
 def _key(kind: str, text: str) -> PublicKey:

@@ -106,7 +106,10 @@ def parse_moment(text: str) -> datetime:
         return datetime.fromisoformat(text)
     if not _RFC3339.fullmatch(text):
         raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z")
-    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is outside the years that can be told") from None
 
 
 def parse_age(text: str) -> timedelta:
@@ -146,7 +149,8 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with six decimals and a ``Z``: as text it sorts as the times do."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it does not pad the year to four digits everywhere.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def format_age(length: timedelta) -> str:
@@ -160,4 +164,4 @@ def format_age(length: timedelta) -> str:
 
 def month_of(moment: datetime) -> str:
     """The UTC month that a moment lies in, ``YYYY-MM``: the partition key."""
-    return moment.astimezone(UTC).strftime("%Y-%m")
+    return format_time(moment)[:7]

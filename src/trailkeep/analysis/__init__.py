@@ -2,5 +2,6 @@
 
 from trailkeep.analysis.question import Question
 from trailkeep.analysis.result import Result, open_result
+from trailkeep.analysis.stop import Stop
 
-__all__ = ["Question", "Result", "open_result"]
+__all__ = ["Question", "Result", "Stop", "open_result"]

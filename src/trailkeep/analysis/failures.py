@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _COLUMN = re.compile(r'Referenced column "([^"]+)" not found|does not have a column named "([^"]+)"')
 _TABLE = re.compile(r'Table with name "?([^\s"]+?)"? does not exist')
 _FUNCTION = re.compile(r"Function with name \"?([^\s\"]+?)\"? does not exist")
+_USERS_FAULT = re.compile(
+    r"(Binder|Catalog|Parser|Conversion|Out of Range|Not implemented|Constraint|Syntax) Error|Malformed JSON"
+)
+"""Errors that sound files can give; others may come of a file that is damaged in a way the engine does not name."""
 _PREFIX = re.compile(r"^(?:[A-Z][A-Za-z ]* Error: )+")
 
 
@@ -34,6 +38,8 @@ def explain(error: Exception, prepared: Prepared, catalog: Catalog) -> Trailkeep
             f"{guard.located(source, None)}the query needs more memory than it may use: {first}",
             hint="Select fewer columns (raw is the widest), shorten the span, or add a LIMIT.",
         )
+    if not _USERS_FAULT.search(message) and (damage := catalog.find_damaged()):
+        return damage
     place = guard.place_of(sql, message)
     hint = None
     if match := _TABLE.search(message):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trailkeep.analysis.failures import explain
 from trailkeep.analysis.question import Prepared, prepare
+from trailkeep.analysis.stop import Stop
 from trailkeep.catalog import open_catalog
 from trailkeep.coverage import coverage_tables
 from trailkeep.errors import ArchiveDamaged
@@ -29,7 +30,7 @@ BATCH_ROWS = 16_384
 class Result:
     """The answer to one question, read once; a context manager, since it holds the engine open."""
 
-    def __init__(self, prepared: Prepared, catalog: Catalog, head: Head | None) -> None:
+    def __init__(self, prepared: Prepared, catalog: Catalog, head: Head | None, stop: Stop) -> None:
         self.parameters: dict[str, Any] = prepared.parameters
         """The values that were bound, by the names in the SQL."""
         self.span: Span | None = prepared.span
@@ -40,6 +41,7 @@ class Result:
         """The columns; where the query names several alike, the later ones have ``_2``, ``_3`` after their names."""
         self._prepared = prepared
         self._catalog = catalog
+        self._stop = stop
         self._first: pa.RecordBatch | None
         self._start()
 
@@ -53,12 +55,9 @@ class Result:
             yield self._renamed(batch)
             batch = self._next()
 
-    def interrupt(self) -> None:
-        """Stop the query, from another thread: the reading thread gets Interrupted."""
-        self._catalog.connection.interrupt()
-
     def close(self) -> None:
         """Stop reading and let go of the engine."""
+        self._stop.watch(None)
         with contextlib.suppress(AttributeError):
             self._reader.close()
         self._catalog.close()
@@ -75,6 +74,8 @@ class Result:
         import pyarrow as pa
 
         sql, parameters = self._prepared.statement.sql, self._prepared.parameters
+        self._stop.watch(self._catalog.connection)
+        self._stop.check()
         try:
             relation = self._catalog.connection.sql(sql, params=parameters or None)
             self._reader = relation.to_arrow_reader(BATCH_ROWS)
@@ -88,6 +89,7 @@ class Result:
         import duckdb
         import pyarrow as pa
 
+        self._stop.check()
         try:
             batch: pa.RecordBatch = self._reader.read_next_batch()
         except StopIteration:
@@ -100,27 +102,31 @@ class Result:
         return batch.rename_columns(self.schema.names)
 
 
-def open_result(archive: Archive, question: Question, *, now: datetime, limits: Limits | None = None) -> Result:
-    """Run `question`; close the result, or use it in a ``with`` block.
+def open_result(
+    archive: Archive, question: Question, *, now: datetime, limits: Limits | None = None, stop: Stop | None = None
+) -> Result:
+    """Run `question` up to its first rows; close the result, or use it in a ``with`` block.
 
     `now` is what ages count back from, and until when coverage is told. A file that was moved or replaced while the
     archive was being opened (a commit was finishing) is looked for once more, by the ledger as it is then.
 
-    Raises QueryError, UsageError, StoreError and ArchiveDamaged.
+    Raises QueryError, UsageError, StoreError, ArchiveDamaged, and Interrupted where `stop` was called.
     """
     prepared = prepare(question, now)
+    stop = stop or Stop()
     try:
-        return _open(archive, prepared, now, limits)
+        return _open(archive, prepared, now, limits, stop)
     except ArchiveDamaged:
-        return _open(archive, prepared, now, limits)
+        return _open(archive, prepared, now, limits, stop)
 
 
-def _open(archive: Archive, prepared: Prepared, now: datetime, limits: Limits | None) -> Result:
+def _open(archive: Archive, prepared: Prepared, now: datetime, limits: Limits | None, stop: Stop) -> Result:
     ledger = archive.ledger()
     catalog = open_catalog(archive, ledger, extra=coverage_tables(ledger, now), span=prepared.span, limits=limits)
     try:
-        return Result(prepared, catalog, ledger.head)
+        return Result(prepared, catalog, ledger.head, stop)
     except BaseException:
+        stop.watch(None)
         catalog.close()
         raise
 

@@ -264,27 +264,43 @@ def split_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], str | None
     try:
         fields = jsonscan.members(body)
         events = jsonscan.elements(fields.get("events", b""))
-        token = json.loads(fields.get("next_page_token", b"null"))
+        token = _token(fields.get("next_page_token", b"null"))
         for event in events:
             _check_json(event)
     except ValueError as error:
         raise _MayPass(f"it answered what is not a page of events ({error})") from error
-    return events, token if isinstance(token, str) and token else None
+    return events, token
 
 
 def server_date(response: httpx.Response) -> datetime | None:
     """The API's clock, to the second, or None where the answer does not tell."""
+    return _http_date(response.headers.get("Date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _token(text: bytes) -> str | None:
+    """The next page's token. Raises ValueError for what is none: a page with it is not to be taken for the last."""
+    token = json.loads(text)
+    if token is None or token == "":
+        return None
+    if not isinstance(token, str):
+        raise ValueError("its next_page_token is not a string")
+    token.encode()  # a lone surrogate could not be sent back
+    return token
 
 
 def _check_json(text: bytes) -> None:
     """Raise ValueError for what no parser would take; depth and lone surrogates are not the API's mistakes."""
     try:
-        json.loads(text, strict=False)
+        # Numbers are left as text: Python converts no integer of more than 4300 digits.
+        json.loads(text, strict=False, parse_int=str, parse_float=str)
     except RecursionError:
         return
 
@@ -293,15 +309,14 @@ def _retry_after_seconds(response: httpx.Response, now: datetime) -> float | Non
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+    moment = _http_date(text)
+    if moment is None:
         return None
     # The date is on the API's clock; ours may be an hour off.
     base = server_date(response) or now
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - base) / timedelta(seconds=1))
+    return max(0.0, (moment - base) / timedelta(seconds=1))
 
 
 def _transport_failure(base_url: str, error: Exception) -> Exception:

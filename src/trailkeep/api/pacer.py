@@ -82,10 +82,12 @@ class Pacer:
             if asked_at < self._lowered_at:
                 return
             self._lowered_at = self._next
+            self._raised_at = self._next
             borne = len(self._answered) / OBSERVED_SECONDS
+            if borne == 0 and self._rate is None:
+                return  # nothing was answered yet, so nothing is known of what the API bears
             limit = min(borne, self._rate) if self._rate else borne
             self._rate = max(SLOWEST_RATE, limit * BACK_OFF)
-            self._raised_at = self._next
 
     def _raise_if_quiet(self, now: float) -> None:
         if self._rate is not None and now >= self._raised_at + RAISE_EVERY_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,18 @@ class Catalog:
                 return _damaged(file, message.split("\n")[0])
         return None
 
+    def find_damaged(self) -> ArchiveDamaged | None:
+        """The first live file whose bytes are not those of the ledger; reads every file, so ask after a failure."""
+        for path, file in self.files.items():
+            try:
+                with Path(path).open("rb") as content:
+                    digest = hashlib.file_digest(content, "sha256").hexdigest()
+            except OSError as error:
+                return _damaged(file, error.strerror or str(error))
+            if digest != file.record.sha256:
+                return _damaged(file, "its bytes are not those that the ledger has the SHA-256 of")
+        return None
+
 
 def open_catalog(
     archive: Archive,
@@ -121,7 +134,7 @@ def open_catalog(
             connection.unregister("_arrow")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
-        damage = catalog.damaged_file(str(error))
+        damage = catalog.damaged_file(str(error)) or catalog.find_damaged()
         catalog.close()
         raise damage or StoreError(f"the archive {archive.path} cannot be opened for SQL: {error}") from error
     except BaseException:

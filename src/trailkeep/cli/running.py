@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from trailkeep.analysis import open_result
+from trailkeep.analysis import Stop, open_result
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.results import ResultFormat, writer_for
 from trailkeep.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
     from datetime import datetime
     from types import FrameType
 
     import pyarrow as pa
 
-    from trailkeep.analysis import Question, Result
+    from trailkeep.analysis import Question
     from trailkeep.store import Archive
 
 _LOOK_EVERY_SECONDS = 0.1
@@ -50,9 +51,9 @@ def deliver(archive: Archive, question: Question, now: datetime, delivery: Deliv
     """
     if delivery.output_file is not None:
         _check_target(delivery.output_file, archive.path)
-    running = _Running()
+    stop = Stop()
     with ThreadPoolExecutor(max_workers=1) as pool, _sigterm_as_interrupt():
-        future = pool.submit(_run, archive, question, now, delivery, running)
+        future = pool.submit(_run, archive, question, now, delivery, stop)
         while True:
             try:
                 return future.result(timeout=_LOOK_EVERY_SECONDS)
@@ -60,37 +61,21 @@ def deliver(archive: Archive, question: Question, now: datetime, delivery: Deliv
                 if future.done():
                     raise
             except KeyboardInterrupt:
-                running.stop()
-                # The engine stops between two vectors; what it still says is not of interest any more.
-                future.exception()
+                _stop(stop, future)
                 raise Interrupted("the query was stopped") from None
 
 
-class _Running:
-    """The result that is being read, for the thread that may have to stop it."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._interrupt: Callable[[], None] | None = None
-
-    def begin(self, result: Result) -> None:
-        self._interrupt = result.interrupt
-        self.check()
-
-    def stop(self) -> None:
-        self.stopped = True
-        if self._interrupt is not None:
-            self._interrupt()
-
-    def check(self) -> None:
-        if self.stopped:
-            raise Interrupted("the query was stopped")
+def _stop(stop: Stop, future: Future[int]) -> None:
+    """Stop the query and wait for its thread, so that what it was writing is cleared away."""
+    while not future.done():
+        stop()
+        with contextlib.suppress(StillRunning, KeyboardInterrupt):
+            future.exception(timeout=_LOOK_EVERY_SECONDS)
 
 
-def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, running: _Running) -> int:
-    with open_result(archive, question, now=now) as result:
-        running.begin(result)
-        counted = _Limited(result.batches(), delivery.limit, running)
+def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop) -> int:
+    with open_result(archive, question, now=now, stop=stop) as result:
+        counted = _Limited(result.batches(), delivery.limit)
         with _sink(delivery.output_file) as sink:
             _write(result.schema, counted, sink, delivery)
     _say_rows(counted, delivery)
@@ -110,17 +95,15 @@ def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], sink: BinaryIO,
 class _Limited:
     """The batches up to a number of rows."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], limit: int | None, running: _Running) -> None:
+    def __init__(self, batches: Iterator[pa.RecordBatch], limit: int | None) -> None:
         self._batches = batches
         self._limit = limit
-        self._running = running
         self.rows = 0
         self.cut = False
         """Whether there are more rows than those."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._batches:
-            self._running.check()
             taken = batch if self._limit is None else batch.slice(0, self._limit - self.rows)
             self.rows += taken.num_rows
             if taken.num_rows:

@@ -47,9 +47,7 @@ def sign_head(settings: Settings, archive_path: Path) -> SignedHead | None:
     return sign_archive(archive_path, settings.sign_key)
 
 
-def sign_archive(
-    archive_path: Path, key_file: Path, *, ask: Ask | None = None, disk: Disk | None = None
-) -> SignedHead:
+def sign_archive(archive_path: Path, key_file: Path, *, ask: Ask | None = None, disk: Disk | None = None) -> SignedHead:
     """Sign the head of the archive in `archive_path` and keep the signature beside the entry.
 
     The chain is checked first: what does not hold together is not signed. Takes no lock, since no other file is

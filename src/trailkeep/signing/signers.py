@@ -13,16 +13,14 @@ if TYPE_CHECKING:
     from trailkeep.signatures import Signer
 
 MAX_BYTES = 1 << 20
-"""A file of signers longer than this is refused: it is something else."""
+"""What is read of a file of signers; more than this would be something else."""
 
 
 def read_signers(path: Path) -> list[Signer]:
     """The signers of an allowed_signers file or a public key's file. Raises ConfigError, naming file and line."""
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError(f"it is longer than {MAX_BYTES} bytes")
+            content = stream.read(MAX_BYTES)
         return parse_signers(content.decode())
     except OSError as error:
         raise ConfigError(f"cannot read the signers in {path}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from trailkeep.errors import ArchiveDamaged
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
 ARCHIVE_FILE = "archive.json"
 LEDGER = "ledger"
@@ -76,3 +78,13 @@ def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
 
 def _compact(moment: datetime) -> str:
     return moment.strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def free_name(folder: Path, name: str) -> Path:
+    """A path in `folder` that nothing has: `name`, or `name` and a number."""
+    taken = folder / name
+    number = 1
+    while os.path.lexists(taken):
+        number += 1
+        taken = folder / f"{name}-{number}"
+    return taken

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trailkeep.errors import ArchiveDamaged
@@ -13,6 +11,7 @@ from trailkeep.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from trailkeep import seal
     from trailkeep.store.archive import Ledger
@@ -71,6 +70,7 @@ def finish(disk: Disk, root: Path, ledger: Ledger, entry: seal.Entry, *, after_c
     nothing deleted, where a file that the entry added is gone or, after a crash, is not what was committed.
     """
     staging = root / layout.STAGING / layout.staging_name(entry.seq, entry.run)
+    moves: list[tuple[Path, Path]] = []
     folders: set[Path] = set()
     whole = True
     for index, record in enumerate(entry.files_added):
@@ -79,13 +79,16 @@ def finish(disk: Disk, root: Path, ledger: Ledger, entry: seal.Entry, *, after_c
             continue
         staged, place = staging / layout.staged_name(index, record.path), place_of(root, record.path)
         if staged.is_file() and (not after_crash or matches(staged, record)):
-            disk.make_directory(place.parent)
-            disk.rename(staged, place)
-        elif staged.exists() or not has_length(place, record):
+            moves.append((staged, place))
+        elif not (matches(place, record) if after_crash else has_length(place, record)):
             whole = False
             continue
         folders.add(place.parent)
-    _sync(disk, root, folders, ancestors=after_crash)
+    _make_folders(disk, root, folders, after_crash=after_crash)
+    for staged, place in moves:
+        disk.rename(staged, place)
+    for folder in sorted(folders):
+        disk.sync_directory(folder)
     if not whole:
         return False
     gone = [place_of(root, path) for path in entry.files_removed if path not in ledger.live]
@@ -93,7 +96,8 @@ def finish(disk: Disk, root: Path, ledger: Ledger, entry: seal.Entry, *, after_c
         if place.exists():
             disk.unlink(place)
     # A deletion that is not durable could come back when nothing remembers any more that it must be done.
-    _sync(disk, root, {place.parent for place in gone if place.parent.is_dir()}, ancestors=False)
+    for folder in sorted({place.parent for place in gone if place.parent.is_dir()}):
+        disk.sync_directory(folder)
     disk.remove_tree(staging)
     return True
 
@@ -128,16 +132,12 @@ def matches(file: Path, record: seal.FileRecord) -> bool:
         return hashlib.file_digest(content, "sha256").hexdigest() == record.sha256
 
 
-def _sync(disk: Disk, root: Path, folders: Iterable[Path], *, ancestors: bool) -> None:
-    """Make the names in `folders` durable and, with `ancestors`, those of the folders up to `root` as well."""
-    all_folders = set(folders)
-    if ancestors:
-        # Whoever made them may have died before they were durable in their parents.
-        for folder in list(all_folders):
-            all_folders |= {root / Path(*parts) for parts in _prefixes(folder.relative_to(root).parts)}
-    for folder in sorted(all_folders, key=lambda each: (-len(each.parts), os.fspath(each))):
-        disk.sync_directory(folder)
-
-
-def _prefixes(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
-    return [parts[:length] for length in range(len(parts))]
+def _make_folders(disk: Disk, root: Path, folders: Iterable[Path], *, after_crash: bool) -> None:
+    """Make the folders that files are to be moved to, durably."""
+    for folder in sorted(folders):
+        disk.make_directory(folder)
+    if after_crash:
+        # Whoever made them may have died before they were durable, and what is moved into them would go with them.
+        above = {parent for folder in folders for parent in folder.parents if parent == root or root in parent.parents}
+        for folder in sorted(above):
+            disk.sync_directory(folder)

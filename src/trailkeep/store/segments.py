@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trailkeep import seal
-from trailkeep.errors import ArchiveDamaged
+from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.timespan import Span, format_time
 
 if TYPE_CHECKING:
@@ -110,6 +110,47 @@ def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -
             f"{path} cannot be read: {error}",
             hint="Restore the file from a copy of the archive; its SHA-256 is in the ledger.",
         ) from error
+
+
+def rows_from(table: Table, path: Path, moment: datetime) -> pa.Table:
+    """The rows of a segment at or after `moment`, with all their columns, in the segment's order.
+
+    Raises ArchiveDamaged for what cannot be read, and StoreError for columns that this version does not know: they
+    would be lost.
+    """
+    try:
+        rows = pq.read_table(
+            path,
+            filters=pc.field(table.time) >= _naive(moment),
+            partitioning=None,
+            page_checksum_verification=True,
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveDamaged(f"{path} cannot be read: {error}") from error
+    if unknown := sorted(set(rows.schema.names) ^ set(table.arrow_schema.names)):
+        raise StoreError(
+            f"{path} cannot be written again: this version has other columns ({', '.join(unknown)})",
+            hint="Use the version of Trailkeep that wrote it, or a later one.",
+        )
+    return rows
+
+
+def digests_around(table: Table, path: Path, moment: datetime) -> tuple[list[bytes], list[bytes]]:
+    """The digest of each ``raw`` of a segment: of the rows before `moment`, and of those at or after it.
+
+    Raises ArchiveDamaged for what cannot be read.
+    """
+    before: list[bytes] = []
+    after: list[bytes] = []
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(columns=[table.time, "raw"]):
+                earlier = pc.less(batch[table.time], _naive(moment)).to_pylist()
+                for is_earlier, digest in zip(earlier, raw_digests(pa.chunked_array([batch["raw"]])), strict=True):
+                    (before if is_earlier else after).append(digest)
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveDamaged(f"{path} cannot be read: {error}") from error
+    return before, after
 
 
 def _is_sorted(table: Table, rows: pa.Table) -> bool:

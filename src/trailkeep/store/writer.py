@@ -19,7 +19,7 @@ from trailkeep.store import layout, recovery
 from trailkeep.store.archive import Archive, Ledger, describe_archive
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
 from trailkeep.store.lock import ArchiveLock, os_user
-from trailkeep.store.segments import build_segment
+from trailkeep.store.segments import build_segment, raw_digests
 from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class NewRows:
     table: Table
     partition: Mapping[str, str]
     rows: pa.Table
+
+    def events_digest(self) -> str:
+        """`seal.events_digest` of the rows, which have a column ``raw``."""
+        return seal.events_digest(raw_digests(self.rows["raw"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

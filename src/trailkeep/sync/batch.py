@@ -176,19 +176,26 @@ class _Known:
         again = [_extent(batch.again)] if batch.again else []
         for table in (EVENT_TABLES[self._stream.kind], REVISIONS):
             columns = ["id", "raw"] if table is not REVISIONS else ["id", "raw", "kind"]
-            places: dict[str, tuple[LiveFile, list[Span]]] = {}
-            for span in union([*batch.extents.values(), *again]):
+            for span in union(batch.extents.values()):
                 for file in self._files(table.name, span):
-                    # What this run has committed itself can only come again where a window went back in time.
-                    if file.seq < self._first_seq or any(file.touches(each) for each in again):
-                        places.setdefault(file.record.path, (file, []))[1].append(span)
-            for file, spans in places.values():
-                for span in spans:
-                    self._collect(versions, read_segment(self._archive.locate(file), columns, span), batch.arrivals)
+                    if file.seq < self._first_seq:
+                        self._collect(versions, file, columns, span, batch.arrivals)
+            # What this run has committed itself can only come again where a window went back in time.
+            for span in again:
+                for file in self._files(table.name, span):
+                    if file.seq >= self._first_seq:
+                        self._collect(versions, file, columns, span, batch.arrivals)
         return versions
 
-    def _collect(self, versions: dict[str, list[bytes]], rows: pa.Table, ids: Container[str]) -> None:
-        for some in rows.to_batches(max_chunksize=10_000):
+    def _collect(
+        self,
+        versions: dict[str, list[bytes]],
+        file: LiveFile,
+        columns: list[str],
+        span: Span,
+        ids: Container[str],
+    ) -> None:
+        for some in read_segment(self._archive.locate(file), columns, span).to_batches(max_chunksize=10_000):
             wanted = [index for index, each in enumerate(some["id"].to_pylist()) if each in ids]
             for row in some.take(pa.array(wanted, pa.int32())).to_pylist():
                 if row.get("kind", self._stream.kind) == self._stream.kind:

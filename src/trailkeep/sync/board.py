@@ -46,7 +46,7 @@ class Board:
             return None
 
     def done(self, window: Window) -> None:
-        """`window` is not being read any more."""
+        """All that came of `window` has been taken in: it is not being read any more."""
         with self._changed:
             self._read.discard(window)
             self._changed.notify_all()
@@ -63,15 +63,19 @@ class Board:
             self._stopped = True
             self._changed.notify_all()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more at all is to be read."""
+        return self._stopped
+
     def goes_on(self, stream: Stream) -> bool:
         """Whether a worker should ask for the stream's next page."""
         return not self._stopped and stream not in self._given_up
 
-    def is_open(self, stream: Stream, *, besides: Window) -> bool:
-        """Whether anything of the stream is waiting or being read, besides one window."""
+    def is_open(self, stream: Stream) -> bool:
+        """Whether anything of the stream is waiting or being read."""
         with self._changed:
-            windows = (*self._waiting, *self._read)
-            return any(window.stream == stream and window is not besides for window in windows)
+            return any(window.stream == stream for window in (*self._waiting, *self._read))
 
     def _next(self) -> Window | None:
         if self._waiting:

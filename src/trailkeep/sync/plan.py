@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from trailkeep.coverage import RETENTION, GapReason, StreamCoverage
+from trailkeep.coverage import RETENTION, StreamCoverage
 from trailkeep.errors import UsageError
 from trailkeep.streams import Stream
 from trailkeep.timespan import Span, format_time, span_or_none, subtract, union
@@ -28,9 +28,9 @@ class Request:
     kinds: tuple[Kind, ...]
     regions: tuple[str, ...]
     overlap: timedelta
-    since: datetime | None = None
-    """None reads everything that the API still has and the archive has not."""
-    until: datetime | None = None
+    since: datetime | timedelta | None = None
+    """None reads everything that the API still has and the archive has not; an age counts back from the API's now."""
+    until: datetime | timedelta | None = None
     """None reads up to the API's now."""
     named_regions: frozenset[str] = frozenset()
     """Regions asked for by name: one that is not offered is an error."""
@@ -63,18 +63,19 @@ def readable_from(now: datetime) -> datetime:
     return now - RETENTION + EDGE_MARGIN
 
 
-def check_order(request: Request) -> None:
-    """Raise UsageError for a span that holds no moment."""
-    if request.since is not None and request.until is not None and request.since >= request.until:
+def check_order(request: Request, now: datetime) -> None:
+    """Raise UsageError for a span that holds no moment; ages count back from `now`."""
+    since, until = _moment(request.since, now), _moment(request.until, now)
+    if since is not None and until is not None and since >= until:
         raise UsageError(
-            f"--since {format_time(request.since)} is not before --until {format_time(request.until)}",
+            f"--since {format_time(since)} is not before --until {format_time(until)}",
             hint="A span runs from --since up to, but not including, --until.",
         )
 
 
 def check_not_future(request: Request, now: datetime) -> None:
     """Raise UsageError for a span that starts or ends after `now`, the API's clock."""
-    for name, moment in (("--since", request.since), ("--until", request.until)):
+    for name, moment in (("--since", _moment(request.since, now)), ("--until", _moment(request.until, now))):
         if moment is not None and moment > now:
             raise UsageError(
                 f"{name} {format_time(moment)} is in the future", hint="Times are UTC; leave the option out for now."
@@ -84,20 +85,30 @@ def check_not_future(request: Request, now: datetime) -> None:
 def plan_stream(stream: Stream, known: StreamCoverage | None, request: Request, now: datetime) -> StreamPlan:
     """Decide what to read of `stream`; `now` is the API's clock."""
     edge = readable_from(now)
-    asked = span_or_none(max(request.since or edge, edge), min(request.until or now, now))
+    lost = tuple(_lost(known, edge)) if known else ()
+    since, until = _moment(request.since, now), _moment(request.until, now)
+    asked = span_or_none(max(since or edge, edge), min(until or now, now))
     if asked is None:
-        return StreamPlan(stream=stream, asked=None, read=(), unreadable=())
+        return StreamPlan(stream=stream, asked=None, read=(), unreadable=lost)
     covered = known.covered if known else ()
     read = union(
         Span(_with_overlap(hole.start, covered, request.overlap, edge), hole.end) for hole in subtract([asked], covered)
     )
-    lost = [gap.span for gap in known.gaps if gap.reason is GapReason.UNREADABLE] if known else []
-    return StreamPlan(
-        stream=stream,
-        asked=asked,
-        read=tuple(read),
-        unreadable=tuple(subtract(lost, known.recorded_unreadable if known else ())),
-    )
+    return StreamPlan(stream=stream, asked=asked, read=tuple(read), unreadable=lost)
+
+
+def _lost(known: StreamCoverage, edge: datetime) -> list[Span]:
+    """What lies behind `edge` unread, be it a gap or all since the last run, and is not recorded as lost yet."""
+    ends = [span.end for span in (*known.covered, *known.asked)]
+    missing = [gap.span for gap in known.gaps]
+    if ends and max(ends) < edge:
+        missing.append(Span(max(ends), edge))
+    behind = [span_or_none(span.start, min(span.end, edge)) for span in missing]
+    return subtract([span for span in behind if span is not None], known.recorded_unreadable)
+
+
+def _moment(asked: datetime | timedelta | None, now: datetime) -> datetime | None:
+    return now - asked if isinstance(asked, timedelta) else asked
 
 
 def _with_overlap(start: datetime, covered: tuple[Span, ...], overlap: timedelta, edge: datetime) -> datetime:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from trailkeep.coverage import RETENTION
-from trailkeep.errors import RemoteUnavailable, TokenRefused
+from trailkeep.errors import RemoteUnavailable, RequestRefused, TokenRefused
 from trailkeep.events import Arrival, Reject, identify
 from trailkeep.sync.plan import readable_from
 from trailkeep.timespan import Span, span_or_none
@@ -26,6 +25,9 @@ MARGIN = timedelta(seconds=1)
 
 RESTART_MARGIN = timedelta(milliseconds=1)
 """How far before the last event reading starts again when a page token is lost."""
+
+REFUSED_EDGE_MARGIN = timedelta(minutes=1)
+"""How far inside the retention reading starts where the API refused a bound that is nearer to its edge."""
 
 STALLS = 5
 """How often reading may start again without getting further before the API is taken to be in a loop."""
@@ -131,6 +133,16 @@ def read_window(
         except TokenRefused as error:
             cursor.restart(error)
             continue
+        except RequestRefused:
+            # While the request waited, its bound may have left the retention, which the API may refuse.
+            edge = readable_from(server_now()) + REFUSED_EDGE_MARGIN
+            if window.start >= edge or cursor.has_read:
+                raise
+            window.start = window.proven = edge
+            if window.start >= window.end:
+                return
+            cursor = _Cursor(window, edge, server_now())
+            continue
         yield cursor.take(page)
         if cursor.finished:
             return
@@ -144,16 +156,24 @@ class _Cursor:
         self.token: str | None = None
         self.finished = False
         # A bound is never beyond what the API has: it might refuse the request.
-        self._after = max(window.start - MARGIN, edge)
+        self._after = self._first_after = max(window.start - MARGIN, edge)
         self._before = max(window.end, min(window.end + MARGIN, now))
         self._edge = edge
         self._number = 0
         self._used: set[str] = set()
+        """Page tokens that were followed since reading last started."""
+        self._pages: set[int] = set()
+        """Hashes of the event ids of every page since then."""
         self._recent: deque[set[str]] = deque(maxlen=REMEMBERED_PAGES)
         self._last: datetime | None = None
         self._last_at_restart: datetime | None = None
         self._stalls = 0
         self._empty = 0
+
+    @property
+    def has_read(self) -> bool:
+        """Whether a page has been answered."""
+        return self._number > 0
 
     @property
     def bounds(self) -> Span:
@@ -170,7 +190,11 @@ class _Cursor:
         self._number += 1
         bounds = self.bounds
         if self._number == 1:
-            self._trust_clock_of(page)
+            self._begin_where_answered(page)
+        if page.server_date is not None and page.server_date < self.window.end:
+            # No server can know what its clock has not reached.
+            self.window.clock_end = page.server_date
+            self.window.lower_end(page.server_date)
         end = self.window.end
         inside = [each for each in arrivals if self.window.start <= each.recorded_at < end]
         self._check_order(arrivals)
@@ -185,12 +209,13 @@ class _Cursor:
         )
         self.window.events += len(inside)
         if not self.finished:
-            self._follow(page, bool(page.events))
+            self._follow(page, arrivals)
         return piece
 
     def restart(self, cause: TokenRefused | None) -> None:
         """Go on without a page token, from the last event's time; from the start where the order is not trusted."""
         got_further = self.window.trusted and self._last != self._last_at_restart
+        self._pages.clear()
         self._stalls = 0 if got_further else self._stalls + 1
         if self._stalls > STALLS:
             raise RemoteUnavailable(
@@ -200,21 +225,18 @@ class _Cursor:
         self._last_at_restart = self._last
         self.token = None
         self._used.clear()
+        self._after = self._first_after
         if self.window.trusted and self._last is not None:
             self._after = max(self._after, self._last - RESTART_MARGIN)
 
-    def _trust_clock_of(self, page: Page) -> None:
-        """The answering server's clock bounds what it can know: nothing later, nothing behind its retention."""
-        if page.server_date is None:
-            return
-        if page.server_date < self.window.end:
-            self.window.clock_end = page.server_date
-            self.window.lower_end(page.server_date)
-        oldest = page.server_date - RETENTION
-        start = max(self.window.start, oldest)
-        if self._after >= self.window.start:
+    def _begin_where_answered(self, page: Page) -> None:
+        """Move the window's start up to what the answer can hold: nothing behind the server's retention."""
+        start = self.window.start
+        if page.server_date is not None:
+            start = max(start, readable_from(page.server_date))
+        if self._after >= start:
             # The bound could not be asked wider, so the moment itself may have been left out.
-            start = max(start, self._after + timedelta(microseconds=1))
+            start = self._after + timedelta(microseconds=1)
         self.window.start = self.window.proven = min(start, self.window.end)
 
     def _check_order(self, arrivals: list[Arrival]) -> None:
@@ -230,13 +252,16 @@ class _Cursor:
                 self._last = recorded_at
             elif recorded_at < self._last:
                 self.window.ordered = False
-        self._recent.append(seen)
+        if seen:
+            self._recent.append(seen)
 
     def _prove(self, page: Page, end: datetime) -> Span | None:
         """The span that this page proves to be read, if it proves more than the pages before."""
         reached = self.window.proven
         if page.next_token is None:
-            reached, self.finished = end, True
+            # Where reading went on from an event's time, and the order then proved wrong, something may lie before.
+            if self.window.ordered or self._after == self._first_after:
+                reached, self.finished = end, True
         elif self.window.trusted and self._last is not None:
             reached = max(reached, min(self._last, end))
             self.finished = self._last >= end
@@ -244,11 +269,15 @@ class _Cursor:
         self.window.proven = max(self.window.proven, reached)
         return span
 
-    def _follow(self, page: Page, has_events: bool) -> None:
-        self._empty = 0 if has_events else self._empty + 1
+    def _follow(self, page: Page, arrivals: list[Arrival]) -> None:
+        """Take up the next page's token, unless the API leads round in a circle, be it with ever new tokens."""
+        self._empty = 0 if page.events else self._empty + 1
+        content = hash(tuple(each.id for each in arrivals))
+        repeated = bool(arrivals) and content in self._pages
         token = page.next_token
-        if self._empty > EMPTY_PAGES or token is None or token in self._used:
+        if self._empty > EMPTY_PAGES or token is None or token in self._used or repeated:
             self.restart(None)
         else:
             self._used.add(token)
+            self._pages.add(content)
             self.token = token

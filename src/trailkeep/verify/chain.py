@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trailkeep import seal
-from trailkeep.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
+from trailkeep.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew, StoreError
 from trailkeep.schema import TABLES
 from trailkeep.signing import is_draft, parse_signature_name
 from trailkeep.store import Archive, Head, LiveFile, layout
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from trailkeep.verify.folder import Folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_NO_TABLES = frozenset({layout.ARCHIVE_FILE, layout.LEDGER, layout.STAGING, layout.CACHE, layout.LOCK})
 _UNSET = "unset"
 
 
@@ -55,7 +54,7 @@ class Chain:
     @property
     def staging(self) -> dict[str, int]:
         """The committed entries by the names of their staging folders."""
-        return {layout.staging_name(seq, entry.run): seq for seq, entry in self.entries.items()}
+        return {staging_folder(entry).rpartition("/")[2]: seq for seq, entry in self.entries.items()}
 
     def fold(self, entry: seal.Entry, findings: Findings) -> None:
         """Apply what an entry adds and removes."""
@@ -64,10 +63,10 @@ class Chain:
             if self.live.pop(path, None) is None and self.is_whole:
                 findings.problem(name, Kind.ENTRY, f"it removes {path}, which is not live")
             self.removed[path] = entry.seq
-        staging = f"{layout.STAGING}/{layout.staging_name(entry.seq, entry.run)}"
+        staging = staging_folder(entry)
         for index, record in enumerate(entry.files_added):
             try:
-                table, partition = _place(record)
+                table, partition = layout.split_segment_path(record.path)
             except ArchiveDamaged as error:
                 findings.problem(name, Kind.PATH, error.message)
                 continue
@@ -94,6 +93,8 @@ def walk(folder: Folder, findings: Findings) -> Chain:
 
     Raises ArchiveMissing where there is no archive, and ArchiveTooNew for one of a format that is not known.
     """
+    if not folder.root.is_dir():
+        Archive.open(folder.root)  # raises, and says what is there instead
     seqs, signatures = _names(folder, findings)
     described_id = _archive_id(folder, findings, has_entries=bool(seqs))
     chain = Chain(signatures=signatures)
@@ -114,8 +115,18 @@ def walk(folder: Folder, findings: Findings) -> Chain:
         words = f"its archive_id is {described_id}, the ledger's is {chain.archive_id}"
         findings.problem(layout.ARCHIVE_FILE, Kind.CHAIN, words)
     chain.archive_id = chain.archive_id or described_id
+    if not seqs:
+        findings.note("the ledger has no entry")
     _check_signed_entries(chain, findings)
     return chain
+
+
+def staging_folder(entry: seal.Entry) -> str:
+    """An entry's folder in ``.staging``; one that is never there, where its run cannot be a folder."""
+    try:
+        return f"{layout.STAGING}/{layout.staging_name(entry.seq, entry.run)}"
+    except ArchiveDamaged:
+        return f"{layout.STAGING}/{entry.seq:08d}-"
 
 
 def read_newer(folder: Folder, chain: Chain) -> list[seal.Entry]:
@@ -217,13 +228,21 @@ def _check_said(path: str, entry: seal.Entry, findings: Findings) -> None:
         findings.problem(path, Kind.ENTRY, "started_at or finished_at is not a time")
     elif finished < started:
         findings.note_alike("the clock was set back while it was being written", path)
-    for claims, name in ((entry.coverage, "coverage"), (entry.unreadable, "unreadable")):
-        for claim in claims:
-            start, end = _moment(claim.start), _moment(claim.end)
-            if start is None or end is None or start >= end or claim.kind not in KINDS:
-                findings.problem(
-                    path, Kind.ENTRY, f"its {name} has no span: {claim.kind} {claim.region} {claim.start} {claim.end}"
-                )
+    try:
+        layout.staging_name(entry.seq, entry.run)
+    except ArchiveDamaged:
+        findings.problem(path, Kind.PATH, f"it names a run that cannot be a folder: {entry.run!r}")
+    claims: list[tuple[str, seal.CoverageRecord | seal.StreamRecord]] = [
+        *(("coverage", claim) for claim in entry.coverage),
+        *(("unreadable", claim) for claim in entry.unreadable),
+        *(("purged", claim) for claim in entry.purged),
+        *(("streams", claim) for claim in entry.streams if claim.start and claim.end),
+    ]
+    for name, claim in claims:
+        start, end = _moment(claim.start or ""), _moment(claim.end or "")
+        if start is None or end is None or start >= end or claim.kind not in KINDS:
+            words = f"its {name} names no span of a stream: {claim.kind} {claim.region} {claim.start} {claim.end}"
+            findings.problem(path, Kind.ENTRY, words)
 
 
 def _archive_id(folder: Folder, findings: Findings, *, has_entries: bool) -> str | None:
@@ -232,41 +251,41 @@ def _archive_id(folder: Folder, findings: Findings, *, has_entries: bool) -> str
     try:
         status = (folder.root / name).lstat()
         content = folder.read(name)
+        archive = Archive.open(folder.root)
+    except NotADirectoryError:
+        raise ArchiveMissing(f"{folder.root} is not a folder", hint="Name a folder with --archive.") from None
     except FileNotFoundError:
         if not has_entries:
             Archive.open(folder.root)  # raises, and says what is there instead
-            raise ArchiveMissing(f"there is no archive in {folder.root}") from None
         findings.problem(name, Kind.MISSING, "file is missing")
         return None
-    except NotADirectoryError:
-        raise ArchiveMissing(f"{folder.root} is not a folder", hint="Name a folder with --archive.") from None
     except NotAFile as error:
         findings.problem(name, Kind.TYPE, str(error))
         return None
     except OSError as error:
         findings.problem(name, Kind.UNREADABLE, f"cannot be read: {error.strerror}")
         return None
-    if words := looseness(name, status.st_mode):
-        findings.note_alike(words, name)
-    try:
-        archive = Archive.open(folder.root)
-    except ArchiveTooNew as error:
-        if not has_entries:
+    except StoreError as error:
+        if isinstance(error, ArchiveTooNew) and not has_entries:
             raise
         findings.problem(name, Kind.ENTRY, error.message)
         return None
-    except ArchiveDamaged as error:
-        findings.problem(name, Kind.ENTRY, error.message)
-        return None
+    if words := looseness(name, status.st_mode):
+        findings.note_alike(words, name)
+    _check_description(content, archive.archive_id, findings)
+    return archive.archive_id
+
+
+def _check_description(content: bytes, archive_id: str, findings: Findings) -> None:
+    """Whether archive.json, which is written once, is byte for byte what Trailkeep writes."""
     try:
         created = msgspec.json.decode(content, type=dict[str, object]).get("created_at")
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         created = None
     if not isinstance(created, str) or _moment(created) is None:
-        findings.problem(name, Kind.ENTRY, "created_at is not a time")
-    elif content != describe_archive(archive.archive_id, created):
-        findings.problem(name, Kind.ENTRY, "it is not as Trailkeep writes it")
-    return archive.archive_id
+        findings.problem(layout.ARCHIVE_FILE, Kind.ENTRY, "created_at is not a time")
+    elif content != describe_archive(archive_id, created):
+        findings.problem(layout.ARCHIVE_FILE, Kind.ENTRY, "it is not as Trailkeep writes it")
 
 
 def _report_missing(findings: Findings, first: int, last: int) -> None:
@@ -281,13 +300,6 @@ def _check_signed_entries(chain: Chain, findings: Findings) -> None:
         if seq not in chain.hashes:
             for name in names:
                 findings.problem(f"{layout.LEDGER}/{name}", Kind.MISSING, f"it signs entry {seq}, which is missing")
-
-
-def _place(record: seal.FileRecord) -> tuple[str, dict[str, str]]:
-    table, partition = layout.split_segment_path(record.path)
-    if table in _NO_TABLES or record.path.endswith(("/..", "/.")):
-        raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {record.path!r}")
-    return table, partition
 
 
 def _record_faults(record: seal.FileRecord, table: str, partition: dict[str, str]) -> Iterable[str]:

@@ -35,6 +35,9 @@ class Checked:
 
 def check_files(folder: Folder, files: Sequence[LiveFile], workers: int) -> Iterator[Checked]:
     """Check every file; in their order."""
+    if workers == 1:
+        yield from (check_file(folder, file) for file in files)
+        return
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="verify") as pool:
         try:
             yield from pool.map(lambda file: check_file(folder, file), files)
@@ -54,7 +57,9 @@ def check_file(folder: Folder, file: LiveFile) -> Checked:
         with stream:
             status = os.fstat(stream.fileno())
             if checked.found_at != path:
-                checked.findings.note_alike("committed, and still in .staging: the next run moves it to its place", path)
+                checked.findings.note_alike(
+                    "committed, and still in .staging: the next run moves it to its place", path
+                )
             elif words := looseness(path, status.st_mode):
                 checked.findings.note_alike(words, path)
             length, sha256 = status.st_size, ""

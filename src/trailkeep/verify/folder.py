@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from io import FileIO
 from typing import TYPE_CHECKING
 
 from trailkeep.store import layout
@@ -11,7 +12,6 @@ from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
     from pathlib import Path
 
 MAX_ENTRY_BYTES = 1 << 28
@@ -41,7 +41,7 @@ class Folder:
         if not stat.S_ISREG(status.st_mode):
             raise NotAFile(describe(status.st_mode))
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        stream = open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor has no path
+        stream = FileIO(descriptor)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             stream.close()
             raise NotAFile("it was replaced while it was being opened")

@@ -113,8 +113,7 @@ class Verification:
             },
             "rows_in_ledger": self.rows,
             "problems": [
-                {"path": problem.path, "kind": str(problem.kind), "reason": problem.reason}
-                for problem in self.problems
+                {"path": problem.path, "kind": str(problem.kind), "reason": problem.reason} for problem in self.problems
             ],
             "notes": list(self.notes),
             "not_checked": list(self.not_checked),

@@ -9,6 +9,7 @@ import msgspec
 
 from trailkeep.schema import TABLES
 from trailkeep.store import layout
+from trailkeep.verify.chain import staging_folder
 from trailkeep.verify.files import check_file
 from trailkeep.verify.folder import describe, looseness
 from trailkeep.verify.result import Kind
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from trailkeep.verify.result import Findings
 
 _OWN = frozenset({layout.ARCHIVE_FILE, layout.LEDGER, layout.STAGING, layout.CACHE, layout.LOCK, layout.KEEP})
+_OWN_FOLDERS = frozenset({layout.STAGING, layout.CACHE})
 _HARMLESS = frozenset({"lost+found"})
 """What file systems put into a folder of their own accord."""
 
@@ -42,12 +44,16 @@ def scan(folder: Folder, chain: Chain, findings: Findings) -> Strangers:
     tables = set(TABLES) | {path.partition("/")[0] for path in chain.folders}
     for entry in folder.list(""):
         if entry.name in _OWN:
+            if entry.name in _OWN_FOLDERS and not _is_folder(entry):
+                findings.problem(entry.name, Kind.TYPE, _described(entry))
             continue
         if entry.name in tables:
             if _is_folder(entry):
                 _scan_table(folder, entry.name, chain, findings, strangers)
             else:
                 findings.problem(entry.name, Kind.TYPE, _described(entry))
+        elif entry.name == layout.SET_ASIDE:
+            findings.note(f"{entry.name}: holds what a repair has taken out of the archive")
         elif entry.name.startswith(".") or entry.name in _HARMLESS:
             findings.note(f"{entry.name}: not part of the archive")
         elif _is_folder(entry):
@@ -61,6 +67,8 @@ def scan_staging(folder: Folder, chain: Chain, findings: Findings) -> None:
     """Look through what commits have left in ``.staging``: the next writer moves it into its place unseen."""
     staging = chain.staging
     waiting = 0
+    if (folder.root / layout.STAGING).is_symlink():
+        return  # said by the walk through the folder, and not followed
     for entry in folder.list(layout.STAGING):
         seq = staging.get(entry.name)
         if seq is None:
@@ -73,9 +81,7 @@ def scan_staging(folder: Folder, chain: Chain, findings: Findings) -> None:
         findings.note(f"{layout.STAGING}: {waiting} commits are being written, or were interrupted before they counted")
 
 
-def settle(
-    folder: Folder, chain: Chain, strangers: Strangers, newer: list[seal.Entry], findings: Findings
-) -> None:
+def settle(folder: Folder, chain: Chain, strangers: Strangers, newer: list[seal.Entry], findings: Findings) -> None:
     """Turn what the walk met into problems, but for what newer entries brought and what is gone by now."""
     added = {record.path for entry in newer for record in entry.files_added}
     folders = {"/".join(path.split("/")[:depth]) for path in added for depth in range(1, path.count("/") + 1)}
@@ -85,7 +91,7 @@ def settle(
         seq = chain.removed.get(path)
         if seq is None:
             findings.problem(path, Kind.EXTRA, "file is not in the ledger")
-        elif folder.has(f"{layout.STAGING}/{layout.staging_name(seq, chain.entries[seq].run)}"):
+        elif folder.has(staging_folder(chain.entries[seq])):
             findings.note_alike("removed by an entry whose run was interrupted: the next run deletes it", path)
         else:
             findings.problem(path, Kind.EXTRA, f"file was removed by entry {seq}, and is still there")
@@ -98,9 +104,12 @@ def _scan_table(folder: Folder, table: str, chain: Chain, findings: Findings, st
     waiting = [table]
     while waiting:
         above = waiting.pop()
-        empty = True
-        for entry in folder.list(above):
-            empty = False
+        try:
+            children = list(folder.list(above))
+        except OSError as error:
+            findings.problem(above, Kind.UNREADABLE, f"cannot be read: {error.strerror}")
+            continue
+        for entry in children:
             path = f"{above}/{entry.name}"
             if _is_folder(entry) and path not in chain.live:
                 waiting.append(path)
@@ -111,7 +120,7 @@ def _scan_table(folder: Folder, table: str, chain: Chain, findings: Findings, st
                     strangers.files.append(path)
             elif entry.is_symlink():
                 findings.problem(path, Kind.TYPE, "it is a symbolic link")
-        if empty and above not in chain.folders and "/" in above:
+        if not children and above not in chain.folders and "/" in above:
             strangers.folders.append(above)
         elif above in chain.folders and (words := _folder_looseness(folder, above)):
             findings.note_alike(words, above)
@@ -122,14 +131,13 @@ def _scan_commit(folder: Folder, chain: Chain, seq: int, path: str, findings: Fi
     entry = chain.entries[seq]
     own = {layout.staged_name(index, record.path): record.path for index, record in enumerate(entry.files_added)}
     for child in folder.list(path):
-        place = own.get(child.name)
         if child.name == layout.entry_name(seq):
             continue
-        live = chain.live.get(place) if place else None
-        if place is None:
+        live = chain.live.get(own.get(child.name, ""))
+        if child.name not in own:
             if folder.has(f"{path}/{child.name}"):
                 findings.problem(f"{path}/{child.name}", Kind.EXTRA, "file is not in the ledger")
-        elif live is not None and live.seq == seq and folder.has(place):
+        elif live is not None and live.seq == seq and folder.has(live.record.path):
             _check_copy(folder, live, findings)
 
 

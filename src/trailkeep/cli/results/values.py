@@ -149,9 +149,12 @@ def _structs(column: Any) -> list[Any]:
 
 def _maps(column: Any) -> list[Any]:
     column = column.take(pa.array(range(len(column)), pa.int64()))  # keys and items know nothing of a slice
-    pairs = iter(zip(plain(column.keys), plain(column.items), strict=True))
-    lengths = pc.list_value_length(column).to_pylist()
-    return [None if length is None else _map([next(pairs) for _ in range(length)]) for length in lengths]
+    keys, items = plain(column.keys), plain(column.items)
+    bounds, valid = column.offsets.to_pylist(), column.is_valid().to_pylist()
+    return [
+        _map(list(zip(keys[start:end], items[start:end], strict=True))) if present else None
+        for start, end, present in zip(bounds, bounds[1:], valid, strict=False)
+    ]
 
 
 def _map(pairs: list[tuple[Any, Any]]) -> Any:
