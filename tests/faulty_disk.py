@@ -21,6 +21,16 @@ class Crash(BaseException):  # no Exception: nothing may take it for a failure t
     """The process ends here; the operation was not done."""
 
 
+class UnsyncedDisk(Disk):
+    """A real disk that is not flushed: what a test does after the crash survives without it."""
+
+    def sync_file(self, descriptor: int) -> None:
+        pass
+
+    def sync_directory(self, path: Path) -> None:
+        pass
+
+
 @dataclass(eq=False)
 class _File:
     content: bytes = b""

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from faulty_disk import UnsyncedDisk
 from trailkeep.api import Client, Pacer
 from trailkeep.coverage import stream_coverage
 from trailkeep.demo.emulator import SECRET_KEY, Emulator
@@ -32,7 +34,7 @@ from trailkeep.demo.story import demo_organization
 from trailkeep.errors import ArchiveMissing
 from trailkeep.progress import Silent
 from trailkeep.schema import EVENT_TABLES
-from trailkeep.store import Archive, Ledger
+from trailkeep.store import Archive, Disk, Ledger
 from trailkeep.sync import Request, Run, run_sync
 from trailkeep.sync.plan import plan_stream
 from trailkeep.timespan import parse_moment
@@ -77,7 +79,7 @@ class Killing:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
         self._rng = Random(seed)
-        organization = demo_organization(now=NOW, days=1, seed=seed, events_per_day=1200)
+        organization = demo_organization(now=NOW, days=1, seed=seed, events_per_day=600)
         self.emulator = Emulator(organization, clock=lambda: NOW)
         self.tally = Tally()
 
@@ -104,14 +106,14 @@ class Killing:
             archive = self._folder / f"archive-{self.tally.archives}"
             self.tally.archives += 1
             for _ in range(min(KILLS_BEFORE_A_NEW_ARCHIVE, kills - self.tally.kills)):
-                if not self._sync(archive, kill_after=self._rng.uniform(0, 1.1 * seconds))["killed"]:
+                if not self._sync(archive, kill_after=self._rng.uniform(0, seconds))["killed"]:
                     break
                 self.tally.kills += 1
                 self._check_after_kill(archive)
             shutil.rmtree(archive, ignore_errors=True)
         return self.tally
 
-    def _sync(self, archive: Path, kill_after: float | None = None) -> dict[str, Any]:
+    def _sync(self, archive: Path, kill_after: float | None = None, *, flush: bool = True) -> dict[str, Any]:
         assert self._forker.stdin
         assert self._forker.stdout
         order = {
@@ -119,6 +121,9 @@ class Killing:
             "url": self._served.url,
             "organization_id": self.emulator.organization_id,
             "kill_after": kill_after,
+            # Four in five are killed while they write: they spend more time on getting ready.
+            "once_there_is": "ledger" if self._rng.random() < 0.8 else "",
+            "flush": flush,
         }
         self._forker.stdin.write(json.dumps(order) + "\n")
         self._forker.stdin.flush()
@@ -142,7 +147,7 @@ class Killing:
         mended = self._folder / "mended"
         if archive.exists():
             shutil.copytree(archive, mended)
-        report = self._sync(mended)["report"]
+        report = self._sync(mended, flush=False)["report"]
         self._check_truth(mended)
         truth = self._truth()
         missing = sum(len(truth[kind]) - held.get(kind, Counter()).total() for kind in truth)
@@ -207,6 +212,7 @@ def sync_once(order: dict[str, Any]) -> dict[str, int]:
             progress=Silent(),
             concurrency=2,
             commit_events=COMMIT_EVENTS,
+            disk=Disk() if order["flush"] else UnsyncedDisk(),
         )
         return run_sync(run, request_for(order["organization_id"])).total
 
@@ -221,12 +227,19 @@ def fork_for(order: dict[str, Any]) -> dict[str, Any]:
         try:
             os.write(writer, json.dumps(sync_once(order)).encode())
             status = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(status)
     os.close(writer)
     ended = 0
     if order["kill_after"] is not None:
-        while not ended and time.monotonic() - began < order["kill_after"]:
+        awaited = Path(order["archive"], order["once_there_is"]) if order["once_there_is"] else None
+        counted_from = began
+        while not ended and (awaited or time.monotonic() - counted_from < order["kill_after"]):
+            if awaited and awaited.exists():
+                awaited, counted_from = None, time.monotonic()
             time.sleep(0.0005)
             ended, status = os.waitpid(child, os.WNOHANG)
         if not ended:

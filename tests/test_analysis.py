@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import NOW, ORGANIZATION, Archives, a_resource, an_id
 
+from archives import NOW, ORGANIZATION, Archives, a_resource, an_id
 from trailkeep.analysis import Question, Stop, open_result
 from trailkeep.analysis.result import BATCH_ROWS
 from trailkeep.catalog import Limits
@@ -56,7 +56,10 @@ class TestSpans:
         assert ask(archive, sql, until="3d") == [{"ids": ["d4", "d5"]}]
 
     def test_where_the_sql_uses_them_they_are_bound_and_limit_nothing(self, archive: Archive) -> None:
-        sql = "SELECT count(*) FILTER (recorded_at >= $since AND recorded_at < $until) AS asked, count(*) AS n FROM events"
+        sql = (
+            "SELECT count(*) FILTER (recorded_at >= $since AND recorded_at < $until) AS asked, count(*) AS n "
+            "FROM events"
+        )
         with open_result(archive, Question(sql=sql, since="2d"), now=NOW) as result:
             assert result.span is None
             assert result.parameters["since"] == datetime(2026, 2, 27, 12)  # noqa: DTZ001 - as the columns are
@@ -127,8 +130,9 @@ class TestParameters:
 
     def test_an_empty_list_and_null_bind(self, archive: Archive) -> None:
         text = (
-            '/* ---\ntitle = "T"\n[params.ids]\ntype = "list[text]"\ndefault = []\n[params.one]\ntype = "text"\n--- */\n'
-            "SELECT count(*) AS n FROM events WHERE list_contains($ids, id) OR ($one IS NULL AND id = 'd1') OR id = $one"
+            '/* ---\ntitle = "T"\n[params.ids]\ntype = "list[text]"\ndefault = []\n[params.one]\ntype = "text"\n'
+            "--- */\nSELECT count(*) AS n FROM events "
+            "WHERE list_contains($ids, id) OR ($one IS NULL AND id = 'd1') OR id = $one"
         )
         saved = parse("q", Path("q.sql"), text)
         with open_result(archive, Question.of(saved), now=NOW) as result:
@@ -235,7 +239,9 @@ class TestStreaming:
 
     def test_an_interrupt_stops_the_reading(self, archive: Archive) -> None:
         stop = Stop()
-        with open_result(archive, Question(sql="SELECT i FROM range(1000000000000) t(i)"), now=NOW, stop=stop) as result:
+        with open_result(
+            archive, Question(sql="SELECT i FROM range(1000000000000) t(i)"), now=NOW, stop=stop
+        ) as result:
             batches = result.batches()
             next(batches)
             stop()
@@ -410,7 +416,9 @@ class TestShippedQueries:
         rows = Archives(tmp_path / "archive")
         for number in range(12):
             method, body = ("ServerAction", {"action": "terminate"}) if number % 3 else ("DeleteVolume", {})
-            rows.api(NOW - DAY + number * SECOND, method, body=body, principal_id="m", status_code=403 if number else 200)
+            rows.api(
+                NOW - DAY + number * SECOND, method, body=body, principal_id="m", status_code=403 if number else 200
+            )
             rows.api(NOW - DAY + number * SECOND, "ServerAction", body={"action": "reboot"}, principal_id="ops")
             rows.api(NOW - DAY + number * 5 * MINUTE, "DeleteServer", principal_id="cleaner")
         found = ask_saved(rows.commit(), "mass-deletes")
@@ -418,10 +426,11 @@ class TestShippedQueries:
 
     def test_a_compute_spike_shows_where_and_what(self, tmp_path: Path) -> None:
         rows = Archives(tmp_path / "archive")
-        for number in range(6):
+        for number in range(12):
+            rows.api(NOW - DAY + number * MINUTE, "UpdatePool", principal_id="autoscaler", source_ip=None)
             key = "commercialType" if number % 2 else "commercial_type"
             rows.api(NOW - DAY + number * MINUTE, "CreateServer", body={key: "H100-2-80G"}, locality="pl-waw-2")
         found = ask_saved(rows.commit(), "compute-spike")
         assert [(row["calls"], row["localities"], row["machine_types"]) for row in found] == [
-            (6, ["pl-waw-2"], ["H100-2-80G"])
+            (12, ["pl-waw-2"], ["H100-2-80G"])
         ]

@@ -7,20 +7,22 @@ import json
 import random
 import shutil
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 import pytest
-from archives import NOW, ORGANIZATION, Archives, a_resource, an_id, empty_archive, rows_of
 
+from archives import NOW, ORGANIZATION, Archives, a_resource, an_id, empty_archive, rows_of
 from trailkeep import schema
 from trailkeep.catalog import Catalog, Limits, open_catalog
 from trailkeep.catalog.views import type_of
 from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.store import Archive, Commit, Disk, NewRows, Writer
 from trailkeep.timespan import Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DAY = timedelta(days=1)
 
@@ -264,7 +266,7 @@ class TestFiles:
 class _NoRename(Disk):
     """A disk that fails after the commit point."""
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: Path, target: Path) -> None:  # noqa: ARG002 - the seam's signature
         raise OSError(5, "Input/output error", str(source))
 
 
@@ -272,9 +274,7 @@ class TestLimits:
     def test_the_configuration_is_locked_and_utc(self, archive: Archive) -> None:
         limits = Limits(memory="300MiB", threads=1, temporary_disk="1GiB")
         with open_catalog(archive, archive.ledger(), limits=limits) as catalog:
-            settings = {
-                row["name"]: row["value"] for row in rows(catalog, "SELECT name, value FROM duckdb_settings()")
-            }
+            settings = {row["name"]: row["value"] for row in rows(catalog, "SELECT name, value FROM duckdb_settings()")}
         assert settings["TimeZone"] == "UTC"
         assert settings["enable_external_access"] == "false"
         assert settings["lock_configuration"] == "true"
@@ -288,8 +288,8 @@ class TestLimits:
         spill.mkdir()
         limits = Limits(memory="100MiB", threads=1, temporary_directory=spill)
         with open_catalog(archive, archive.ledger(), limits=limits) as catalog:
-            sql = "SELECT count(*) FROM (SELECT repeat('x', 100) || (i * 7919 % 1000003) AS s FROM range(1000000) t(i) ORDER BY s)"
-            assert value(catalog, sql) == 1_000_000
+            words = "SELECT repeat('x', 100) || (i * 7919 % 1000003) AS s FROM range(1000000) t(i) ORDER BY s"
+            assert value(catalog, f"SELECT count(*) FROM ({words})") == 1_000_000
         assert list(spill.iterdir()) == []
 
 
@@ -334,7 +334,13 @@ class TestMacros:
 
     @pytest.mark.parametrize(
         ("method", "verb"),
-        [("CreateServer", "Create"), ("SetACL", "Set"), ("RebootServer", "Reboot"), ("Login/password", "Login"), ("1", None)],
+        [
+            ("CreateServer", "Create"),
+            ("SetACL", "Set"),
+            ("RebootServer", "Reboot"),
+            ("Login/password", "Login"),
+            ("1", None),
+        ],
     )
     def test_the_verb_is_the_first_word(self, catalog: Catalog, method: str, verb: str | None) -> None:
         assert value(catalog, f"SELECT verb('{method}')") == verb

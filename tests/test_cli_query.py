@@ -14,9 +14,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
 from archives import Archives, a_resource, an_id
 
 ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = (sys.executable, "-c", "from trailkeep.cli import main; main()")
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +47,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def run(folder: Path, *arguments: str, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "trailkeep", *arguments]
-        if (ROOT / "src/trailkeep/__main__.py").exists()
-        else [sys.executable, "-c", "from trailkeep.cli import main; main()", *arguments],
+        [*PROGRAM, *arguments],
         cwd=folder,
         env=environment(**more),
         input=stdin,
@@ -184,8 +184,7 @@ class TestOutput:
 
         leader, follower = pty.openpty()
         with subprocess.Popen(
-            [sys.executable, "-c", "from trailkeep.cli import main; main()", "query"]
-            + ["--sql", "SELECT 1", "--format", "parquet"],
+            [*PROGRAM, "query", "--sql", "SELECT 1", "--format", "parquet"],
             cwd=folder,
             env=environment(),
             stdout=follower,
@@ -200,8 +199,8 @@ class TestOutput:
     def test_a_million_rows_do_not_sit_in_memory(self, folder: Path, tmp_path: Path) -> None:
         sql = "SELECT i, repeat('x', 400) || i AS s FROM range(1000000) t(i)"
         code = (
-            "import sys, resource\nfrom trailkeep.cli import main\n"
-            "try:\n    main()\nfinally:\n    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"
+            "import sys, resource as r\nfrom trailkeep.cli import main\n"
+            "try:\n    main()\nfinally:\n    print(r.getrusage(r.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"
         )
         for name in ("out.ndjson", "out.parquet"):
             done = subprocess.run(
@@ -274,7 +273,7 @@ class TestWhatIsRefused:
 def test_a_signal_stops_the_query_and_leaves_no_file(folder: Path, tmp_path: Path, number: int, sql: str) -> None:
     target = tmp_path / "out.ndjson"
     with subprocess.Popen(
-        [sys.executable, "-c", "from trailkeep.cli import main; main()", "query", "--sql", sql, "-o", str(target)],
+        [*PROGRAM, "query", "--sql", sql, "-o", str(target)],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -327,9 +326,16 @@ class TestImports:
 
     @staticmethod
     def loaded(folder: Path, *arguments: str) -> set[str]:
-        code = "import sys\nfrom trailkeep.cli import main\ntry:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+        code = (
+            "import sys\nfrom trailkeep.cli import main\n"
+            "try:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+        )
         done = subprocess.run(
-            [sys.executable, "-c", code, "-q", *arguments], cwd=folder, env=environment(), capture_output=True, timeout=60
+            [sys.executable, "-c", code, "-q", *arguments],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            timeout=60,
         )
         return {name.partition(".")[0] for name in done.stderr.decode().splitlines()[-1].split()}
 

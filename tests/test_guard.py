@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from archives import NOW, Archives, a_resource
 from corpus import Case, cases
-
 from trailkeep.analysis import Question, open_result
 from trailkeep.catalog import Limits
 from trailkeep.errors import ExitCode, QueryError, TrailkeepError

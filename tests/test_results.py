@@ -97,7 +97,9 @@ def test_parquet_keeps_types_and_values() -> None:
 
 
 def test_parquet_of_types_that_it_lacks_is_text() -> None:
-    table = answer("SELECT INTERVAL 90 MINUTE AS i, [INTERVAL 1 DAY] AS l, 5::BIGNUM IS NULL AS n, now() AS t, NULL AS z")
+    table = answer(
+        "SELECT INTERVAL 90 MINUTE AS i, [INTERVAL 1 DAY] AS l, 5::BIGNUM IS NULL AS n, now() AS t, NULL AS z"
+    )
     (row,) = pq.read_table(io.BytesIO(written(ResultFormat.PARQUET, table))).to_pylist()
     assert (row["i"], row["l"], row["n"], row["z"]) == ("PT5400S", '["P1D"]', False, None)
     assert str(row["t"].tzinfo) == "UTC"

@@ -8,10 +8,13 @@ question = 60
 attack = ["T1496.001", "T1496.004", "T1578.002"]
 severity = "high"
 false_positives = ["Load tests, and autoscaling by automation of your own."]
-blind_spots = ["One pool or one batch can hold many machines: `calls` counts calls."]
+blind_spots = [
+    "One pool or one batch can hold many machines: `calls` counts calls.",
+    "Pools that grow (UpdatePool) are left out: autoscaling does nothing else all day.",
+]
 [params.minimum]
 type = "integer"
-default = 5
+default = 10
 description = "Fewest calls within the window."
 [params.window]
 type = "duration"
@@ -30,7 +33,7 @@ WITH creations AS (
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
         AND method_name IN (
-            'CreateServer', 'BatchCreateServers', 'CreatePool', 'UpdatePool', 'CreateCluster', 'CreateDeployment'
+            'CreateServer', 'BatchCreateServers', 'CreatePool', 'CreateCluster', 'CreateDeployment'
         )
 ),
 numbered AS (

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
@@ -76,8 +77,13 @@ def _stop(stop: Stop, future: Future[int]) -> None:
 def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop) -> int:
     with open_result(archive, question, now=now, stop=stop) as result:
         counted = _Limited(result.batches(), delivery.limit)
-        with _sink(delivery.output_file) as sink:
-            _write(result.schema, counted, sink, delivery)
+        try:
+            with _sink(delivery.output_file) as sink:
+                _write(result.schema, counted, sink, delivery)
+        except BrokenPipeError:
+            # Whoever reads our output has seen enough; what is still buffered must not fail once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return counted.rows
     _say_rows(counted, delivery)
     return counted.rows
 

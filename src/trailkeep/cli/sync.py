@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from trailkeep.errors import ExitCode, Interrupted, RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from trailkeep.config import Settings
     from trailkeep.progress import Progress
@@ -77,8 +79,8 @@ def _run(settings: Settings, stop: threading.Event, since: str | None, until: st
         kinds=settings.kinds,
         regions=settings.regions,
         overlap=settings.overlap,
-        since=moment_option("--since", since, at),
-        until=moment_option("--until", until, at),
+        since=_moment_or_age("--since", since, at),
+        until=_moment_or_age("--until", until, at),
         named_regions=frozenset(settings.regions if settings.origins["regions"].startswith("flag") else ()),
     )
     with open_client(settings, stop=stop) as client, _progress(quiet=as_json) as progress:
@@ -95,6 +97,20 @@ def _run(settings: Settings, stop: threading.Event, since: str | None, until: st
         )
 
 
+def _moment_or_age(option: str, text: str | None, at: datetime) -> datetime | timedelta | None:
+    """What an option names; an age stays one, since it counts back from the API's now and not from ours."""
+    from trailkeep.timespan import parse_age
+
+    moment = moment_option(option, text, at)
+    if text is None or moment is None:
+        return None
+    if text.strip() == "now":
+        return timedelta(0)
+    with suppress(ValueError):
+        return parse_age(text)
+    return moment
+
+
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second signal ends the process as if nobody listened."""
@@ -103,7 +119,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     def ask_to_stop(number: int, _frame: object) -> None:
         stop.set()
         diagnostics.say("stopping: committing what was read in full (once more to stop at once)")
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
     previous = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -133,8 +149,9 @@ def summary(report: Report) -> Iterator[str]:
 
     names = [name for name in COUNTERS if name not in ("pages", "quarantined") or report.total[name]]
     rows = [["STREAM", *(name.upper() for name in names), "COVERED"]]
-    for each in report.streams:
-        rows.append([str(each.stream), *(str(each.counters[name]) for name in names), _outcome(each)])
+    rows += [
+        [str(each.stream), *(str(each.counters[name]) for name in names), _outcome(each)] for each in report.streams
+    ]
     rows.append(["total", *(str(report.total[name]) for name in names), ""])
     yield from output.columns(rows, right_aligned=range(1, 1 + len(names)))
     for each in report.streams:
@@ -151,6 +168,8 @@ def _outcome(report: StreamReport) -> str:
 
     if report.outcome == "not_offered":
         return f"not offered here ({report.status})"
+    if report.asked is None:
+        return "nothing to read: the API no longer has any of it"
     if report.outcome == "nothing_to_read":
         return "nothing to read: all of it is covered"
     spans = "; ".join(str(span) for span in union(report.covered)) or "nothing"
@@ -159,7 +178,9 @@ def _outcome(report: StreamReport) -> str:
 
 def _end(report: Report) -> None:
     """Say what did not work, and end with the exit code for it."""
-    if report.clock_offset and abs(report.clock_offset).total_seconds() > 60:
+    if report.clock_offset is None:
+        diagnostics.warn("the API did not tell its time; this machine's clock was used")
+    elif abs(report.clock_offset).total_seconds() > 60:
         ahead = "behind" if report.clock_offset.total_seconds() > 0 else "ahead of"
         diagnostics.warn(
             f"this machine's clock is about {int(abs(report.clock_offset).total_seconds())} s {ahead} the API's;"
@@ -181,10 +202,6 @@ def _end(report: Report) -> None:
             hint="What was read in full is kept. Run the command again; `trailkeep status` shows what is missing.",
         )
     if report.total["quarantined"]:
-        diagnostics.problems(
-            [
-                f"the API sent {report.total['quarantined']} events that are no JSON objects with an id and a time;"
-                f" they are kept in {', '.join(report.quarantine_files)}"
-            ]
-        )
+        sent = f"the API sent {report.total['quarantined']} events that are no JSON objects with an id and a time"
+        diagnostics.problems([f"{sent}; they are kept in {', '.join(report.quarantine_files)}"])
         raise typer.Exit(int(ExitCode.REMOTE))

@@ -70,8 +70,8 @@ def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
 
     Raises ArchiveDamaged for a path that could lead out of the archive: a ledger may come from a stranger.
     """
-    table, *folders, _name = path.split("/")
-    if not _SAFE_PATH.fullmatch(path) or table in _NO_TABLES:
+    table, *folders = path.split("/")[:-1] if _SAFE_PATH.fullmatch(path) else [LEDGER]
+    if table in _NO_TABLES:
         raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
     return table, dict(folder.split("=", 1) for folder in folders if "=" in folder)
 

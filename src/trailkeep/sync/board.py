@@ -7,12 +7,11 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from trailkeep.sync.window import Window
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trailkeep.streams import Stream
+    from trailkeep.sync.window import Window
 
 SHORTEST_SPLIT = timedelta(minutes=10)
 """No window is split into parts shorter than this."""
@@ -25,7 +24,9 @@ class Board:
     """Hands windows to workers until all are read or the run is stopped. Threads share it."""
 
     def __init__(self, windows: Iterable[Window]) -> None:
-        self._waiting = deque(windows)
+        self.windows = list(windows)
+        """Every window there ever was, those that were split off included."""
+        self._waiting = deque(self.windows)
         self._read: set[Window] = set()
         self._given_up: set[Stream] = set()
         self._stopped = False
@@ -84,6 +85,7 @@ class Board:
             if window.stream not in self._given_up and _events_left(window) >= FEWEST_EVENTS_LEFT:
                 later = window.split(SHORTEST_SPLIT)
                 if later is not None:
+                    self.windows.append(later)
                     return later
         return None
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 EDGE_MARGIN = timedelta(seconds=1)
 """The API's clock is known to the second: what is asked for lies this far inside its retention."""
 
+EDGE_WINDOW = timedelta(hours=1)
+"""The oldest part of what is readable is read as a window of its own. Events leave it while it is read, and if the
+API's page tokens count events, one is skipped for each that leaves; in all other windows none can leave."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -61,6 +65,12 @@ class StreamPlan:
 def readable_from(now: datetime) -> datetime:
     """The first moment that the API can be asked about, `now` being its own clock."""
     return now - RETENTION + EDGE_MARGIN
+
+
+def cut(span: Span, moment: datetime) -> list[Span]:
+    """The parts of `span` before and from `moment` on."""
+    parts = (span_or_none(span.start, min(span.end, moment)), span_or_none(max(span.start, moment), span.end))
+    return [part for part in parts if part is not None]
 
 
 def check_order(request: Request, now: datetime) -> None:
@@ -112,7 +122,7 @@ def _moment(asked: datetime | timedelta | None, now: datetime) -> datetime | Non
 
 
 def _with_overlap(start: datetime, covered: tuple[Span, ...], overlap: timedelta, edge: datetime) -> datetime:
-    """Where to begin reading a hole: where it follows what was read, earlier by the overlap, since events appear late."""
+    """Where to begin reading a hole: after what was read, earlier by the overlap, since events appear late."""
     for span in covered:
         if span.end == start:
             return max(start - overlap, span.start, edge)

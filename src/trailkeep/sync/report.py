@@ -57,7 +57,7 @@ class Report:
     streams: list[StreamReport]
     head: Head | None = None
     clock_offset: timedelta | None = None
-    """The API's clock minus ours."""
+    """The API's clock minus ours; None where it did not tell its time."""
     quarantine_files: list[str] = field(default_factory=list)
     interrupted: bool = False
     fatal: TrailkeepError | None = None
@@ -75,7 +75,7 @@ class Report:
             "streams": [each.as_json() for each in self.streams],
             "total": self.total,
             "head": {"seq": self.head.seq, "sha256": self.head.sha256} if self.head else None,
-            "clock_offset_seconds": round(self.clock_offset.total_seconds(), 3) if self.clock_offset else 0,
+            "clock_offset_seconds": None if self.clock_offset is None else round(self.clock_offset.total_seconds(), 3),
             "quarantine_files": self.quarantine_files,
             "interrupted": self.interrupted,
         }

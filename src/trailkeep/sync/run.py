@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import queue
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +16,11 @@ from trailkeep.api import Stopped
 from trailkeep.coverage import stream_coverage
 from trailkeep.errors import (
     AuthenticationFailed,
+    Interrupted,
     NotOffered,
     PermissionDenied,
     RemoteError,
+    RemoteUnavailable,
     TrailkeepError,
 )
 from trailkeep.schema import QUARANTINE
@@ -26,33 +28,35 @@ from trailkeep.seal import StreamRecord
 from trailkeep.store import Archive, Commit, Writer
 from trailkeep.sync.batch import Batch, page_row, record_span
 from trailkeep.sync.board import Board
-from trailkeep.sync.plan import check_not_future, check_order, plan_stream
+from trailkeep.sync.inbox import Inbox
+from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream, readable_from
 from trailkeep.sync.report import Report, StreamReport
 from trailkeep.sync.window import Piece, Window, read_window
 from trailkeep.timespan import Span, format_time, span_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
     from trailkeep.api import Client, Page
     from trailkeep.progress import Progress
+    from trailkeep.seal import CoverageRecord
     from trailkeep.store import Disk
     from trailkeep.streams import Stream
     from trailkeep.sync.plan import Request, StreamPlan
 
 COMMIT_EVENTS = 50_000
-COMMIT_BYTES = 64 * 1024 * 1024
+COMMIT_BYTES = 24 * 1024 * 1024
 COMMIT_EVERY = timedelta(seconds=60)
 """A commit is made at the latest after so many events, so many bytes of pages, or so long."""
 
 COLLECT_EVERY = 5_000
 """Allocations between two looks of the garbage collector while events are read; Python's own figure is 700."""
 
-QUEUED_PIECES = 64
-"""How many pages may wait for the committing thread before the workers do."""
+JOIN_SECONDS = 2.0
+"""How long the workers, all together, are waited for at the end; one may hang in a request."""
 
 PROBE_RETRIES = 3
 """Tries of the first request: who cannot be reached at all is told soon."""
@@ -88,14 +92,12 @@ def run_sync(run: Run, request: Request) -> Report:
 
     The archive is not touched before the API has answered once. A stream that fails is reported in its place, and the
     others go on; a refused key ends the run, after what was proven has been committed. Raises UsageError, RemoteError
-    when the API gave nothing at all, and StoreError.
+    when the API gave nothing at all, Interrupted when it was stopped before that, and StoreError.
     """
-    check_order(request)
+    if type(request.since) is type(request.until):
+        check_order(request, run.clock())
+    Archive.exists(run.archive)  # raises for a folder that is none and may not become one
     probe = _Probe(run)
-    if Archive.exists(run.archive):
-        with Writer(run.archive, clock=run.clock, disk=run.disk) as writer:
-            probe.ask(request)
-            return _Syncing(run, request, writer, probe).run()
     probe.ask(request)
     with Writer(run.archive, clock=run.clock, disk=run.disk) as writer:
         return _Syncing(run, request, writer, probe).run()
@@ -109,28 +111,41 @@ class _Probe:
         self.stream: Stream | None = None
         self.bounds: Span | None = None
         self.page: Page | None = None
-        self.offset = timedelta(0)
+        self.offset: timedelta | None = None
+        """The API's clock minus ours; None where its answer did not tell the time."""
 
     def now(self) -> datetime:
-        """The API's clock."""
-        return self._run.clock() + self.offset
+        """The API's clock, or ours where the API does not tell."""
+        return self._run.clock() + (self.offset or timedelta(0))
 
     def ask(self, request: Request) -> None:
-        """Ask the first stream that is offered. Raises RemoteError where none is, and UsageError for a future span."""
+        """Ask the first stream that answers. Raises RemoteError where none does, and UsageError for a wrong span."""
         now = self._run.clock()
         self.bounds = Span(now - PROBE_SPAN, now)
         not_offered: NotOffered | None = None
+        silent: dict[str, RemoteUnavailable] = {}
         for stream in request.streams:
+            if stream.region in silent:
+                continue
             try:
-                page = self._run.client.page(stream, self.bounds, size=1, retries=PROBE_RETRIES)
+                # Another region is asked once only: most often it is not the region that cannot be reached.
+                page = self._run.client.page(stream, self.bounds, size=1, retries=0 if silent else PROBE_RETRIES)
             except NotOffered as error:
                 not_offered = error
                 continue
+            except RemoteUnavailable as error:
+                silent[stream.region] = error
+                continue
+            except Stopped:
+                raise Interrupted("stopped before anything was read") from None
             self.stream, self.page = stream, page
             if page.server_date is not None:
                 self.offset = page.server_date - page.received_at
+            check_order(request, self.now())
             check_not_future(request, self.now())
             return
+        for unavailable in silent.values():
+            raise unavailable
         raise RemoteError(
             f"none of the streams asked for is offered: {not_offered.message if not_offered else 'none was asked for'}",
             hint="Check the regions (--region, TRAILKEEP_REGIONS) and SCW_API_URL.",
@@ -157,15 +172,19 @@ class _Syncing:
             plan.stream: StreamReport(stream=plan.stream, asked=plan.asked, unreadable=plan.unreadable)
             for plan in self._plans
         }
-        self._windows = _by_turns([Window(plan.stream, span) for span in plan.read] for plan in self._plans)
+        edge = readable_from(self._now) + EDGE_WINDOW
+        self._windows = _by_turns(
+            [Window(plan.stream, part) for span in plan.read for part in cut(span, edge)] for plan in self._plans
+        )
         self._board = Board(self._windows)
-        self._pieces: queue.Queue[Piece | _Ended] = queue.Queue(QUEUED_PIECES)
+        self._inbox: Inbox[Piece | _Ended] = Inbox()
         self._first_seq = writer.next_seq
         self._batch = Batch(writer.run, self._first_seq)
         self._committed_at = self._started_at
         self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="committer")
         self._committing: Future[None] | None = None
-        self._lost_recorded = False
+        self._recorded: dict[Stream, str] | None = None
+        """The outcomes that the ledger has of this run; None before its first commit."""
         self._fatal: TrailkeepError | None = None
         self._report = Report(run=writer.run, streams=list(self._reports.values()), clock_offset=probe.offset)
 
@@ -193,8 +212,9 @@ class _Syncing:
         finally:
             self._board.stop()
             self._committer.shutdown()
+            deadline = time.monotonic() + JOIN_SECONDS
             for worker in workers:
-                worker.join(timeout=1.0)
+                worker.join(timeout=max(0.0, deadline - time.monotonic()))
         return self._report
 
     def _work(self) -> None:
@@ -209,35 +229,30 @@ class _Syncing:
                     lambda: self._board.goes_on(window.stream),
                 )
                 for piece in pieces:
-                    self._hand_over(piece)
+                    self._inbox.put(piece, piece.page.bytes, self._goes_on)
             except Exception as failure:  # noqa: BLE001 - whatever it is, the collecting thread raises or reports it
                 error = failure
-            self._hand_over(_Ended(window, error))
-            self._board.done(window)
+            self._inbox.put(_Ended(window, error), 0, self._goes_on)
 
-    def _hand_over(self, item: Piece | _Ended) -> None:
-        while True:
-            try:
-                return self._pieces.put(item, timeout=0.2)
-            except queue.Full:
-                if not any(self._board.goes_on(plan.stream) for plan in self._plans):
-                    return None
+    def _goes_on(self) -> bool:
+        """Whether the collecting thread still takes in what it is handed."""
+        return not self._board.stopped
 
     def _collect(self, workers: list[threading.Thread]) -> None:
         """Take in pieces until all workers have ended, or the run is stopped; commit from time to time."""
         while not self._run.stop.is_set():
             alive = any(worker.is_alive() for worker in workers)
-            try:
-                self._take(self._pieces.get(timeout=0.1) if alive else self._pieces.get_nowait())
-            except queue.Empty:
-                if not alive:
-                    return
+            item = self._inbox.get(0.1 if alive else 0.0)
+            if item is not None:
+                self._take(item)
+            elif not alive:
+                return
             if self._is_due():
                 self._start_commit()
         self._board.stop()
-        self._report.interrupted = True
-        while not self._pieces.empty():
-            self._take(self._pieces.get_nowait())
+        while (item := self._inbox.get(0.0)) is not None:
+            self._take(item)
+        self._report.interrupted = any(report.outcome == "partial" for report in self._reports.values())
 
     def _take(self, item: Piece | _Ended) -> None:
         stream = item.window.stream
@@ -249,9 +264,11 @@ class _Syncing:
             seconds = item.proven.length.total_seconds() if item.proven else 0.0
             self._run.progress.advance(str(stream), seconds, len(item.arrivals))
             return
+        # Only now, or the last two windows of a stream could each be taken for open when the other's end is told.
+        self._board.done(item.window)
         if item.error is not None and not isinstance(item.error, Stopped):
             self._fail(item.window, item.error)
-        if not self._board.is_open(stream, besides=item.window):
+        if not self._board.is_open(stream):
             if report.outcome == "partial" and self._board.goes_on(stream):
                 report.outcome = "read"
             self._run.progress.end(str(stream), report.outcome)
@@ -290,17 +307,34 @@ class _Syncing:
 
     def _finish(self) -> None:
         """Commit what is left, with the outcome of every stream."""
-        if self._batch.has_claims or any(plan.unreadable for plan in self._plans):
+        if self._batch.has_claims or self._has_news():
             self._start_commit()
         self._await_commit()
         self._report.head = self._writer.ledger.head
         self._report.fatal = self._fatal
 
+    def _has_news(self) -> bool:
+        """Whether the ledger lacks something that no batch holds: an outcome, or a loss."""
+        outcomes = self._outcomes()
+        if self._recorded is not None:
+            return self._recorded != outcomes
+        known_absent = {stream for stream, known in self._known.items() if known.not_offered_since}
+        absent = {stream for stream, outcome in outcomes.items() if outcome == "not_offered"}
+        return any(plan.unreadable for plan in self._plans) or bool(absent - known_absent)
+
+    def _outcomes(self) -> dict[Stream, str]:
+        return {stream: report.outcome for stream, report in self._reports.items()}
+
     def _start_commit(self) -> None:
         """Hand the batch to the committing thread and begin another, so that reading goes on meanwhile."""
         self._await_commit()
         self._batch.note_committed()
-        self._committing = self._committer.submit(self._commit, self._batch)
+        losses = [
+            record_span(plan.stream, span) for plan in self._plans for span in plan.unreadable if self._recorded is None
+        ]
+        # As they are now: what is taken in while the commit is made belongs to the next one.
+        self._recorded = self._outcomes()
+        self._committing = self._committer.submit(self._commit, self._batch, self._recorded, losses)
         self._batch = Batch(self._writer.run, self._first_seq)
         self._committed_at = self._run.clock()
 
@@ -309,7 +343,7 @@ class _Syncing:
             self._committing.result()
             self._committing = None
 
-    def _commit(self, batch: Batch) -> None:
+    def _commit(self, batch: Batch, outcomes: Mapping[Stream, str], losses: list[CoverageRecord]) -> None:
         rows = batch.rows(self._writer.archive, self._writer.ledger, self._reports.__getitem__)
         entry = self._writer.commit(
             Commit(
@@ -318,30 +352,24 @@ class _Syncing:
                 organization_id=self._request.organization_id,
                 added=rows,
                 coverage=batch.coverage(),
-                unreadable=[
-                    record_span(plan.stream, span)
-                    for plan in self._plans
-                    for span in plan.unreadable
-                    if not self._lost_recorded
-                ],
-                streams=[self._record(plan) for plan in self._plans if plan.read],
+                unreadable=losses,
+                streams=[self._record(plan, outcomes[plan.stream]) for plan in self._plans if plan.read],
                 counters=self._report.total,
-                clock_offset_ms=round(self._probe.offset / timedelta(milliseconds=1)),
+                clock_offset_ms=_milliseconds(self._probe.offset),
             )
         )
-        self._lost_recorded = True
         self._report.quarantine_files += [
             record.path for record in entry.files_added if record.path.startswith(f"{QUARANTINE.name}/")
         ]
 
-    def _record(self, plan: StreamPlan) -> StreamRecord:
+    def _record(self, plan: StreamPlan, outcome: str) -> StreamRecord:
         report = self._reports[plan.stream]
-        asked = self._answerable(plan) if report.outcome != "not_offered" else None
+        asked = self._answerable(plan) if outcome != "not_offered" else None
         return StreamRecord(
             organization_id=plan.stream.organization_id,
             kind=plan.stream.kind,
             region=plan.stream.region,
-            outcome=report.outcome,
+            outcome=outcome,
             start=format_time(asked.start) if asked else None,
             end=format_time(asked.end) if asked else None,
             status=report.status,
@@ -353,13 +381,17 @@ class _Syncing:
         if plan.asked is None:
             return None
         start, end = plan.asked.start, plan.asked.end
-        for window in self._windows:
+        for window in self._board.windows.copy():
             if window.stream == plan.stream:
                 if window.planned_start <= start < window.start:
                     start = window.start
                 if window.clock_end is not None:
                     end = min(end, window.clock_end)
         return span_or_none(start, end)
+
+
+def _milliseconds(offset: timedelta | None) -> int | None:
+    return None if offset is None else round(offset / timedelta(milliseconds=1))
 
 
 @contextmanager

@@ -81,12 +81,12 @@ class Folder:
 
 
 def describe(mode: int) -> str:
-    """What a file system's object is, where it is not a regular file."""
+    """What a file system's object is, where something else belongs."""
     if stat.S_ISLNK(mode):
         return "it is a symbolic link"
     if stat.S_ISDIR(mode):
         return "it is a folder"
-    return "it is not a regular file"
+    return "it is not a folder" if stat.S_ISREG(mode) else "it is not a regular file"
 
 
 def looseness(path: str, mode: int) -> str | None:

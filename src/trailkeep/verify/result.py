@@ -52,7 +52,7 @@ class Problem:
     """In plain words."""
 
     def __str__(self) -> str:
-        return f"INVALID: {self.path}: {self.reason}"
+        return one_line(f"INVALID: {self.path}: {self.reason}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +129,11 @@ class Verification:
         }
 
 
+def one_line(text: str) -> str:
+    """The text without line feeds, which a file's name may hold to look like another line."""
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
 @dataclass(slots=True)
 class Findings:
     """Problems and notes while they are being gathered."""
@@ -160,7 +165,7 @@ class Findings:
             else f"{self.examples[words]} and {count - 1:,} more: {words}"
             for words, count in self.alike.items()
         ]
-        return (*self.notes, *alike)
+        return tuple(one_line(note) for note in (*self.notes, *alike))
 
     def merge(self, other: Findings) -> None:
         """Add what another gathered."""

@@ -92,9 +92,24 @@ class _Checker:
             if not parquet.schema_arrow.equals(self.table.arrow_schema, check_metadata=False):
                 self.fault("schema", f"its columns are not those of {self.table.name}")
                 return
-            for batch in parquet.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
-                self.take(pa.Table.from_batches([batch]))
+            for number in range(parquet.num_row_groups):
+                extents: dict[str, tuple[Any, Any]] = {}
+                for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[number], use_threads=False):
+                    rows = pa.Table.from_batches([batch])
+                    self.take(rows)
+                    _widen(extents, rows)
+                self.check_statistics(parquet.metadata.row_group(number), extents)
         self.finish()
+
+    def check_statistics(self, group: pq.RowGroupMetaData, extents: dict[str, tuple[Any, Any]]) -> None:
+        """Compare what a row group says of its values with them: readers skip a group by it, and all of its rows."""
+        for index in range(group.num_columns):
+            column = group.column(index)
+            statistics, extent = column.statistics, extents.get(column.path_in_schema)
+            if statistics is None or extent is None or not statistics.has_min_max:
+                continue
+            if statistics.min > extent[0] or statistics.max < extent[1]:
+                self.fault("statistics", f"its statistics of {column.path_in_schema} would hide rows from a query")
 
     def take(self, rows: pa.Table) -> None:
         """Check the next rows, and remember what the whole file is to be compared with."""
@@ -205,6 +220,18 @@ class _Checker:
         digest = seal.events_digest(self.digests) if "raw" in self.table.arrow_schema.names else None
         if digest != record.events_digest:
             self.fault("digest", "the digest of its events does not match")
+
+
+def _widen(extents: dict[str, tuple[Any, Any]], rows: pa.Table) -> None:
+    """Take the least and the greatest value of each plain column into account."""
+    for column in rows.schema:
+        if pa.types.is_nested(column.type):
+            continue
+        extent = pc.min_max(rows[column.name])
+        low, high = extent["min"].as_py(), extent["max"].as_py()
+        if low is not None:
+            known = extents.get(column.name, (low, high))
+            extents[column.name] = (min(known[0], low), max(known[1], high))
 
 
 def _sortable(column: pa.ChunkedArray) -> list[Any]:
