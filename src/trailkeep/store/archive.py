@@ -24,8 +24,11 @@ _T = TypeVar("_T")
 FORMAT = 1
 """The layout of the folder that this version reads and writes."""
 
-READ_ATTEMPTS = 5
-"""How often a reader starts again when a writer has taken away what it was about to read."""
+READ_ATTEMPTS = 3
+"""How often a reader tries to read one state of the archive: files of it may be moved or replaced meanwhile."""
+
+READ_STATES = 100
+"""How many states a reader tries in all, each replaced by the next before it was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,11 +196,14 @@ class Archive:
         Readers take no lock: between folding the ledger and opening a file a writer may have moved the file to its
         place, or replaced it. What is truly missing or damaged still is on the last attempt: then its error is raised.
         """
-        for _attempt in range(READ_ATTEMPTS - 1):
-            try:
-                return read(self.ledger())
-            except (ArchiveDamaged, FileNotFoundError):
-                continue
+        for _state in range(READ_STATES):
+            ledger = self.ledger()
+            for attempt in range(1, READ_ATTEMPTS + 1):
+                try:
+                    return read(ledger)
+                except (ArchiveDamaged, FileNotFoundError):
+                    if attempt == READ_ATTEMPTS and self.ledger().head == ledger.head:
+                        raise
         return read(self.ledger())
 
     def locate(self, file: LiveFile) -> Path:

@@ -70,9 +70,9 @@ def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
 
     Raises ArchiveDamaged for a path that could lead out of the archive: a ledger may come from a stranger.
     """
-    table, *folders = path.split("/")[:-1] if _SAFE_PATH.fullmatch(path) else [LEDGER]
-    if table in _NO_TABLES:
+    if not _SAFE_PATH.fullmatch(path) or path.partition("/")[0] in _NO_TABLES:
         raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
+    table, *folders, _name = path.split("/")
     return table, dict(folder.split("=", 1) for folder in folders if "=" in folder)
 
 
