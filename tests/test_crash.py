@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,6 +13,7 @@ from random import Random
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,9 +22,14 @@ from archives import NOW, ORGANIZATION, rows_of
 from faulty_disk import Crash, FaultyDisk, UnsyncedDisk
 from killing import Killing
 from trailkeep import schema
+from trailkeep.api import Client, Pacer
+from trailkeep.demo.emulator import SECRET_KEY, Emulator
 from trailkeep.errors import ArchiveMissing
+from trailkeep.progress import Silent
 from trailkeep.store import Archive, Commit, NewRows, Writer
 from trailkeep.store.purge import plan_purge, purge
+from trailkeep.sync import Request, Run, run_sync
+from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,8 +198,9 @@ def content_of(path: Path) -> Content:
 
 @cache
 def rows_in(segment: bytes) -> list[tuple[Any, ...]]:
-    columns = ["recorded_at", "id", "ledger_seq", "raw"]
-    rows = pq.read_table(pa.BufferReader(segment), columns=columns, use_threads=False).to_pylist()
+    rows = pq.read_table(pa.BufferReader(segment), use_threads=False)
+    columns = [name for name in ("recorded_at", "id", "ledger_seq", "raw") if name in rows.schema.names]
+    rows = rows.select(columns).to_pylist()
     return [tuple(row[name] for name in columns) for row in rows]
 
 
@@ -274,12 +282,76 @@ def test_a_finished_archive_survives_a_power_cut_whole(bench: Bench) -> None:
     disk = bench.world()
     bench.scenario.run(disk.base / "data", disk)
     left = bench.folder / "left"
-    disk.power_loss(left)
-    assert content_of(left / "data") == bench.states[-1]
-    with Writer(left / "data", clock=lambda: NOW, disk=UnsyncedDisk()):
-        pass
-    assert_clean(left / "data")
-    shutil.rmtree(left)
+    for survival in (None, *map(Random, range(30))):
+        disk.power_loss(left, survival)
+        assert content_of(left / "data") == bench.states[-1]
+        with Writer(left / "data", clock=lambda: NOW, disk=UnsyncedDisk()):
+            pass
+        assert_clean(left / "data")
+        shutil.rmtree(left)
+
+
+def test_a_sync_that_ends_at_any_operation_is_completed_by_the_next(tmp_path: Path) -> None:
+    """From the making of the archive to the last of its commits, with the reading and the claims around them."""
+    emulator = Emulator(clock=lambda: NOW, regions=("fr-par",))
+    for number in range(130):
+        at = NOW - timedelta(hours=5, minutes=number)
+        emulator.add("api", "fr-par", {"id": f"event-{number:03}", "recorded_at": format_time(at)})
+    truth = sorted(emulator.truth("api", "fr-par"))
+
+    def sync(path: Path, disk: Disk) -> None:
+        stop = threading.Event()
+        client = Client(
+            base_url="http://127.0.0.1",
+            secret_key=SECRET_KEY,
+            organization_id=emulator.organization_id,
+            clock=lambda: NOW,
+            pacer=Pacer(stop),
+            transport=httpx.WSGITransport(app=emulator),
+        )
+        with client:
+            run = Run(
+                archive=path,
+                client=client,
+                clock=lambda: NOW,
+                stop=stop,
+                progress=Silent(),
+                concurrency=1,
+                disk=disk,
+                commit_events=50,
+            )
+            run_sync(
+                run,
+                Request(
+                    organization_id=emulator.organization_id,
+                    kinds=("api",),
+                    regions=("fr-par",),
+                    overlap=timedelta(hours=1),
+                ),
+            )
+
+    points = 0
+    while True:
+        base = tmp_path / str(points)
+        base.mkdir()
+        disk = FaultyDisk(base)
+        disk.crash_at = points + 1
+        ended = False
+        try:
+            sync(base / "data", disk)
+        except Crash:
+            ended = True
+        seen = content_of_or_none(base / "data") or {}
+        assert {row[-1].encode() for row in seen.get("api_events", [])} <= set(truth)
+        if ended:
+            sync(base / "data", UnsyncedDisk())
+        assert sorted(row[-1].encode() for row in content_of(base / "data")["api_events"]) == truth
+        assert_clean(base / "data")
+        shutil.rmtree(base)
+        if not ended:
+            break
+        points += 1
+    assert points > 50
 
 
 def test_a_sync_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:

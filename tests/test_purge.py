@@ -136,7 +136,7 @@ def test_derived_copies_go_too(path: Path) -> None:
 def test_a_hold_forbids_until_it_is_released(path: Path) -> None:
     with Writer(path, clock=lambda: NOW) as writer:
         set_hold(writer, reason="case 42", started_at=NOW)
-        with pytest.raises(UsageError, match="a hold is on: set by .* on .* at 2026-03-01T12.*because: case 42"):
+        with pytest.raises(UsageError, match=r"a hold is on: set by .* on .* at 2026-03-01T12.*because: case 42"):
             set_hold(writer, reason="another", started_at=NOW)
     before = rows(path)
     with pytest.raises(UsageError, match="case 42"):

@@ -13,9 +13,9 @@ import pytest
 
 from archives import NOW
 from faulty_disk import Crash, FaultyDisk, UnsyncedDisk
-from test_crash import RUN, SCENARIOS, assert_clean, content_of
+from test_crash import SCENARIOS, assert_clean, content_of
 from trailkeep.errors import ArchiveMissing, UsageError
-from trailkeep.store import Archive, Writer
+from trailkeep.store import Archive, Commit, Writer
 from trailkeep.store.repair import RepairReport, repair
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def mend(path: Path, source: Path | None = None, *, dry_run: bool = False) -> Re
 
 
 def a_segment(path: Path) -> Path:
-    return path / sorted(Archive.open(path).ledger().live)[0]
+    return path / min(Archive.open(path).ledger().live)
 
 
 def rewrite(file: Path, content: bytes) -> None:
@@ -187,8 +187,6 @@ def test_the_archive_json_of_another_archive_is_not_taken(path: Path, tmp_path: 
 def test_entries_of_a_copy_that_went_another_way_are_not_taken(path: Path, copy: Path) -> None:
     for archive, reason in ((path, b"one"), (copy, b"other")):
         with Writer(archive, clock=lambda: NOW, run=reason.decode() * 8) as writer:
-            from trailkeep.store import Commit
-
             for _ in range(1 if archive == path else 2):
                 writer.commit(Commit(operation="note", started_at=NOW, reason=reason.decode()))
     head = Archive.open(path).ledger().head
@@ -240,10 +238,11 @@ def test_what_a_crash_left_is_finished_or_thrown_away_and_told(tmp_path: Path) -
         except Crash:
             pass
         if (base / "data/ledger").is_dir():
-            report = repair(base / "data", clock=lambda: NOW, disk=UnsyncedDisk())
             if not (base / "data/archive.json").exists():
-                assert [problem.path for problem in report.problems] == ["archive.json"]
+                with pytest.raises(ArchiveMissing):
+                    mend(base / "data")
                 continue
+            report = repair(base / "data", clock=lambda: NOW, disk=UnsyncedDisk())
             assert report.problems == []
             assert_clean(base / "data")
             told |= {str(each).partition(": ")[2] for each in report.recovered}
@@ -303,7 +302,6 @@ def test_a_dry_run_says_the_same_and_writes_nothing(path: Path, copy: Path) -> N
     before = snapshot(path)
     dry = mend(path, copy, dry_run=True)
     assert snapshot(path) == before
-    assert not (path / ".lock").read_bytes() == b""
     real = mend(path, copy)
     assert [dry.restored, dry.set_aside, dry.removed, dry.modes, dry.problems] == [
         real.restored,
@@ -352,4 +350,3 @@ def test_the_command_ends_with_five_until_all_is_whole(path: Path, copy: Path) -
     assert f"{name}: restored from the copy" in mended.stdout.splitlines()
     assert "3 files checked, 0 problems left" in mended.stdout
     assert run(path).stdout.startswith("nothing to mend\n")
-    assert RUN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from trailkeep.schema import TIMESTAMP
 from trailkeep.streams import RETENTION_DAYS, Kind, Stream
-from trailkeep.timespan import Span, intersect, parse_moment, subtract, union
+from trailkeep.timespan import Span, intersect, parse_moment, span_or_none, subtract, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from trailkeep.store import Ledger
 
 RETENTION = timedelta(days=RETENTION_DAYS)
+
+STALE = timedelta(hours=24)
+"""How old the last sync may be before a question up to now is told that the newest events are missing."""
 
 
 class GapReason(StrEnum):
@@ -85,6 +88,41 @@ def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
             elif record.start and record.end:
                 stream.asked.append(Span(parse_moment(record.start), parse_moment(record.end)))
     return [folded[stream].coverage(stream, now) for stream in sorted(folded)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A part of an asked span that a stream does not cover."""
+
+    stream: Stream
+    span: Span
+    reason: str
+    """In words that follow "it was": why an answer over the span may be incomplete."""
+
+
+def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended: bool) -> list[Missing]:
+    """Where an answer over `asked` may be incomplete, stream by stream; None asks over all that was ever read.
+
+    With `open_ended` the span ends at the query's now, not at a moment that somebody named: then the time since the
+    last sync counts only when that was more than `STALE` ago.
+    """
+    found: list[Missing] = []
+    for each in stream_coverage(ledger, now):
+        if not each.covered and each.not_offered_since:
+            continue
+        first, last = (each.covered[0].start, each.covered[-1].end) if each.covered else (None, None)
+        reasons = {gap.span: "never read" if gap.reason is GapReason.UNREAD else "lost" for gap in each.gaps}
+        if asked is not None and first is not None and last is not None:
+            if head := span_or_none(asked.start, min(first, asked.end, *(gap.start for gap in reasons))):
+                reasons[head] = "before the archive begins"
+            tail = span_or_none(max(last, asked.start), asked.end)
+            if tail and not (open_ended and tail.length <= STALE):
+                reasons[tail] = "not read yet"
+        for span, reason in sorted(reasons.items()):
+            part = span if asked is None else span.intersection(asked)
+            if part is not None:
+                found.append(Missing(stream=each.stream, span=part, reason=reason))
+    return found
 
 
 def coverage_tables(ledger: Ledger, now: datetime) -> dict[str, pa.Table]:

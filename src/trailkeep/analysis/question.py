@@ -44,6 +44,10 @@ class Prepared:
     span: Span | None
     """What the event tables are limited to; None where the SQL sets the bounds itself, or nobody did."""
     saved: SavedQuery | None
+    asked: Span | None
+    """The span that the question is about; None where it is about everything that is held."""
+    open_ended: bool
+    """Whether that span ends at the question's now because nobody named an end."""
 
 
 def prepare(question: Question, now: datetime) -> Prepared:
@@ -67,6 +71,7 @@ def prepare(question: Question, now: datetime) -> Prepared:
         raise _not_declared(missing[0], question.saved)
     bounded = given.keys() & STANDARD.keys()
     span: Span | None = None
+    asked: Span | None = None
     if bounded or used.keys() & STANDARD.keys() or question.saved:
         asked = time_span(bound)
         if bounded - used.keys():
@@ -76,6 +81,8 @@ def prepare(question: Question, now: datetime) -> Prepared:
         parameters={written: bound[name] for name, written in used.items()},
         span=span,
         saved=question.saved,
+        asked=asked,
+        open_ended="until" not in given,
     )
 
 

@@ -9,7 +9,7 @@ from trailkeep.analysis.failures import explain
 from trailkeep.analysis.question import Prepared, prepare
 from trailkeep.analysis.stop import Stop
 from trailkeep.catalog import open_catalog
-from trailkeep.coverage import coverage_tables
+from trailkeep.coverage import coverage_tables, missing_in
 from trailkeep.errors import ArchiveDamaged
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from trailkeep.analysis.question import Question
     from trailkeep.catalog import Catalog, Limits
+    from trailkeep.coverage import Missing
     from trailkeep.store import Archive, Head
     from trailkeep.timespan import Span
 
@@ -30,11 +31,15 @@ BATCH_ROWS = 16_384
 class Result:
     """The answer to one question, read once; a context manager, since it holds the engine open."""
 
-    def __init__(self, prepared: Prepared, catalog: Catalog, head: Head | None, stop: Stop) -> None:
+    def __init__(
+        self, prepared: Prepared, catalog: Catalog, head: Head | None, stop: Stop, missing: list[Missing]
+    ) -> None:
         self.parameters: dict[str, Any] = prepared.parameters
         """The values that were bound, by the names in the SQL."""
         self.span: Span | None = prepared.span
         """What the event tables were limited to, besides what the SQL itself says."""
+        self.missing = missing
+        """Where the archive does not cover what was asked, so that the answer may be incomplete."""
         self.head = head
         """The ledger's newest entry when the archive was read."""
         self.schema: pa.Schema
@@ -124,7 +129,8 @@ def _open(archive: Archive, prepared: Prepared, now: datetime, limits: Limits | 
     ledger = archive.ledger()
     catalog = open_catalog(archive, ledger, extra=coverage_tables(ledger, now), span=prepared.span, limits=limits)
     try:
-        return Result(prepared, catalog, ledger.head, stop)
+        missing = missing_in(ledger, prepared.asked, now, open_ended=prepared.open_ended)
+        return Result(prepared, catalog, ledger.head, stop, missing)
     except BaseException:
         stop.watch(None)
         catalog.close()

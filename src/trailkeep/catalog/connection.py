@@ -122,11 +122,11 @@ def open_catalog(
         _configure(connection, limits, Path(spill.name), list(catalog.files))
         for statement in macros.MACROS:
             connection.execute(statement)
+        connection.execute("CREATE SCHEMA parts")
         for table in schema.TABLES.values():
             in_place, apart = placed[table.name]
             connection.execute(views.table_view(table, in_place=in_place, apart=apart, span=_span_of(table, span)))
-        connection.execute("CREATE SCHEMA parts")
-        for statement in (views.EVERY_EVENT, views.EVENTS, views.EVENT_RESOURCES):
+        for statement in (views.EVERY_EVENT, views.EVENTS, views.EVENT_RESOURCES, views.REVISIONS_VIEW):
             connection.execute(statement)
         for name, rows in {"ledger": ledger_table(ledger), **(extra or {})}.items():
             connection.register("_arrow", rows)

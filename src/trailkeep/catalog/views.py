@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from trailkeep.schema import REVISIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -81,7 +83,8 @@ def table_view(
         start, end = (moment.replace(tzinfo=None).isoformat(sep=" ") for moment in (span.start, span.end))
         inside = f"{table.time} >= TIMESTAMP {quote(start)} AND {table.time} < TIMESTAMP {quote(end)}"
         body = f"SELECT * FROM ({body}) WHERE {inside}"  # noqa: S608 - quoted
-    return f"CREATE VIEW {name_of(table.name)} AS {body}"
+    where = "parts." if table is REVISIONS else ""
+    return f"CREATE VIEW {where}{name_of(table.name)} AS {body}"
 
 
 EVERY_EVENT = """
@@ -135,6 +138,31 @@ SELECT
     raw
 FROM parts.every_event
 """
+
+REVISIONS_VIEW = """
+CREATE VIEW main.revisions AS
+SELECT
+    r.kind, r.id, r.recorded_at, r.organization_id, r.region, r.month, r.ledger_seq, r.raw,
+    e.ledger_seq AS first_ledger_seq,
+    e.raw AS first_raw,
+    CASE WHEN json_valid(r.raw) AND json_valid(e.raw) THEN (
+        SELECT list(DISTINCT coalesce(later.fullkey, earlier.fullkey) ORDER BY coalesce(later.fullkey, earlier.fullkey))
+        FROM json_tree(CASE WHEN json_valid(r.raw) THEN r.raw ELSE 'null' END) AS later
+        FULL JOIN json_tree(CASE WHEN json_valid(e.raw) THEN e.raw ELSE 'null' END) AS earlier
+            ON later.fullkey = earlier.fullkey
+        WHERE later.atom IS DISTINCT FROM earlier.atom OR later.type IS DISTINCT FROM earlier.type
+    ) END AS differing_paths
+FROM parts.revisions AS r
+LEFT JOIN (
+    SELECT 'api' AS kind, id, organization_id, region, ledger_seq, raw FROM main.api_events
+    UNION ALL
+    SELECT 'authentication', id, organization_id, region, ledger_seq, raw FROM main.authentication_events
+    UNION ALL
+    SELECT 'system', id, organization_id, region, ledger_seq, raw FROM main.system_events
+) AS e USING (kind, id, organization_id, region)
+"""
+"""Each later version beside the first one, with the JSON paths in which the two differ. The paths are NULL where one of
+the two is no JSON that the engine takes; compare ``raw`` with ``first_raw`` then."""
 
 EVENT_RESOURCES = """
 CREATE VIEW main.event_resources AS

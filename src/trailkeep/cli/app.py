@@ -45,7 +45,7 @@ def options(
     ] = None,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more on stderr.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only warnings and errors on stderr.")] = False,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback has acted before the command begins
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

@@ -17,6 +17,11 @@ from trailkeep.cli.app import app
 from trailkeep.cli.state import now
 from trailkeep.errors import ExitCode, UsageError
 
+AD_HOC = (
+    "SELECT actor_id, source_ip, count(*) AS calls, count(*) FILTER (WHERE outcome = 'denied') AS denied"
+    " FROM events GROUP BY ALL HAVING denied > 2 ORDER BY denied DESC, calls DESC, actor_id, source_ip"
+)
+
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Read the 90 days that the API has into an archive.", ("sync",)),
     ("See what is covered.", ("status",)),
@@ -28,8 +33,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "query",
             "--sql",
-            "SELECT actor_id, source_ip, count(*) AS calls, count(*) FILTER (WHERE outcome = 'denied') AS denied"
-            " FROM events GROUP BY ALL HAVING denied > 2 ORDER BY denied DESC, calls DESC, actor_id, source_ip",
+            AD_HOC,
         ),
     ),
 )

@@ -61,7 +61,9 @@ def emulator(
     try:
         served = serve(Emulator(organization, clock=now, faults=faults, seed=seed), port=port)
     except (OSError, OverflowError) as error:
-        raise StoreError(f"cannot listen on port {port}: {error}", hint="Name another port, or 0 for a free one.") from None
+        raise StoreError(
+            f"cannot listen on port {port}: {error}", hint="Name another port, or 0 for a free one."
+        ) from None
     with served:
         for name, value in (
             ("SCW_API_URL", served.url),
@@ -124,8 +126,10 @@ def _parse_when(value: str) -> When:
     name, _, number = condition.rpartition(":")
     if condition == "always":
         return When(every=ALWAYS.every, path=path)
-    if name in ("every", "first"):
-        return When(**{name: int(number), "path": path})
+    if name == "every":
+        return When(every=int(number), path=path)
+    if name == "first":
+        return When(first=int(number), path=path)
     return When(rate=float(condition), path=path)
 
 

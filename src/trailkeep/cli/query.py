@@ -12,7 +12,7 @@ from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
 from trailkeep.cli.results import SUFFIXES, ResultFormat
 from trailkeep.cli.state import now, state_of
-from trailkeep.errors import UsageError
+from trailkeep.errors import CoverageIncomplete, UsageError
 
 if TYPE_CHECKING:
     from trailkeep.analysis import Question
@@ -50,6 +50,9 @@ def query(
         int | None,
         typer.Option(min=1, metavar="N", help=f"At most N rows (default: {TABLE_ROWS} for a table, else all)."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 6 when the asked span touches what was never read.")
+    ] = False,
     queries: Annotated[
         list[Path] | None, typer.Option("--queries", metavar="DIR", help="Another folder of saved queries; repeatable.")
     ] = None,
@@ -77,7 +80,7 @@ def query(
     from trailkeep.cli.running import Delivery, deliver
     from trailkeep.store import Archive
 
-    rows = deliver(
+    delivered = deliver(
         Archive.open(settings.archive),
         question,
         moment,
@@ -88,8 +91,13 @@ def query(
             asked_limit=limit is not None,
         ),
     )
-    if rows == 0 and question.saved is not None:
+    if delivered.rows == 0 and question.saved is not None:
         _say_blind_spots(question.saved)
+    if strict and delivered.missing:
+        raise CoverageIncomplete(
+            "the archive does not cover all of the asked span",
+            hint="Run `trailkeep sync`, or ask for a span that is covered; `trailkeep status` shows which is.",
+        )
 
 
 def _say_blind_spots(saved: SavedQuery) -> None:

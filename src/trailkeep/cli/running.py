@@ -8,8 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -20,15 +19,18 @@ from trailkeep.cli.results import ResultFormat, writer_for
 from trailkeep.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from types import FrameType
 
     import pyarrow as pa
 
     from trailkeep.analysis import Question
+    from trailkeep.coverage import Missing
     from trailkeep.store import Archive
+
+MISSING_LINES = 5
+"""How many uncovered spans are told one by one."""
 
 _LOOK_EVERY_SECONDS = 0.1
 """How often the main thread looks for a signal."""
@@ -45,36 +47,60 @@ class Delivery:
     """Whether the user gave the limit, and not the format."""
 
 
-def deliver(archive: Archive, question: Question, now: datetime, delivery: Delivery) -> int:
-    """Run `question` and write its rows; return how many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What was delivered."""
+
+    rows: int
+    missing: list[Missing]
+    """Where the archive does not cover what was asked."""
+
+
+def deliver(archive: Archive, question: Question, now: datetime, delivery: Delivery) -> Delivered:
+    """Run `question` and write its rows.
 
     Raises Interrupted at SIGINT or SIGTERM: the query is stopped, and a file that was being written is gone.
     """
     if delivery.output_file is not None:
         _check_target(delivery.output_file, archive.path)
     stop = Stop()
-    with ThreadPoolExecutor(max_workers=1) as pool, _sigterm_as_interrupt():
-        future = pool.submit(_run, archive, question, now, delivery, stop)
-        while True:
-            try:
-                return future.result(timeout=_LOOK_EVERY_SECONDS)
-            except StillRunning:
-                if future.done():
-                    raise
-            except KeyboardInterrupt:
-                _stop(stop, future)
-                raise Interrupted("the query was stopped") from None
+    work = _Work(lambda: _run(archive, question, now, delivery, stop))
+    with _signals() as asked_to_stop:
+        work.start()
+        while work.is_alive():
+            work.join(_LOOK_EVERY_SECONDS)
+            if asked_to_stop.is_set():
+                stop()
+    if asked_to_stop.is_set() and stop.stopped:
+        raise Interrupted("the query was stopped")
+    return work.result()
 
 
-def _stop(stop: Stop, future: Future[int]) -> None:
-    """Stop the query and wait for its thread, so that what it was writing is cleared away."""
-    while not future.done():
-        stop()
-        with contextlib.suppress(StillRunning, KeyboardInterrupt):
-            future.exception(timeout=_LOOK_EVERY_SECONDS)
+class _Work(threading.Thread):
+    """The query's own thread, so that the main one can hear signals; its outcome is asked for when it has ended."""
+
+    def __init__(self, task: Callable[[], Delivered]) -> None:
+        super().__init__(name="query", daemon=True)
+        self._task = task
+        self._delivered: Delivered | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Run the task, and keep what comes of it."""
+        try:
+            self._delivered = self._task()
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
+            self._error = error
+
+    def result(self) -> Delivered:
+        """What the task returned; raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        assert self._delivered is not None
+        return self._delivered
 
 
-def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop) -> int:
+def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop) -> Delivered:
     with open_result(archive, question, now=now, stop=stop) as result:
         counted = _Limited(result.batches(), delivery.limit)
         try:
@@ -83,9 +109,10 @@ def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery
         except BrokenPipeError:
             # Whoever reads our output has seen enough; what is still buffered must not fail once more at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return counted.rows
+            return Delivered(rows=counted.rows, missing=result.missing)
     _say_rows(counted, delivery)
-    return counted.rows
+    _say_missing(result.missing)
+    return Delivered(rows=counted.rows, missing=result.missing)
 
 
 def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], sink: BinaryIO, delivery: Delivery) -> None:
@@ -131,6 +158,14 @@ def _say_rows(counted: _Limited, delivery: Delivery) -> None:
         diagnostics.say(rows)
 
 
+def _say_missing(missing: list[Missing]) -> None:
+    """Warn that the answer is about less than was asked."""
+    for each in missing[:MISSING_LINES]:
+        diagnostics.warn(f"{each.stream}: {each.span} is not in the archive: it was {each.reason}")
+    if len(missing) > MISSING_LINES:
+        diagnostics.warn(f"and {len(missing) - MISSING_LINES} more such spans: `trailkeep status` lists the gaps")
+
+
 @contextlib.contextmanager
 def _sink(target: Path | None) -> Iterator[BinaryIO]:
     """Where the bytes go: stdout, or a new file that takes `target`'s name only when it is whole."""
@@ -173,12 +208,16 @@ def _unwritable(target: Path, error: OSError) -> UsageError:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+def _signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set: an exception at any moment could leave the query running behind us."""
+    asked = threading.Event()
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

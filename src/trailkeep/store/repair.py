@@ -15,7 +15,7 @@ from trailkeep.store import layout, recovery
 from trailkeep.store.archive import Archive, Ledger
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
 from trailkeep.store.lock import ArchiveLock
-from trailkeep.store.mending import Copy, MendedLedger, archive_id_of, mend_ledger
+from trailkeep.store.mending import Copy, MendedLedger, archive_id_of, mend_ledger, read_entries
 from trailkeep.store.writer import Commit, Writer
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def repair(
     """
     if source is not None and (not source.is_dir() or source.resolve() == path.resolve()):
         raise UsageError(f"{source} is not a folder that holds a copy of the archive")
-    if not (path / layout.ARCHIVE_FILE).exists() and not (path / layout.LEDGER).is_dir():
+    something = (path / layout.ARCHIVE_FILE).exists() or any((path / name).is_dir() for name in TABLES)
+    if not something and not read_entries(path / layout.LEDGER):
         raise ArchiveMissing(f"there is no archive in {path}", hint="Name its folder with --archive.")
     with store_errors("cannot repair the archive"):
         return _Repair(path, clock, Copy(source), dry_run=dry_run, disk=disk or Disk()).run()
@@ -257,7 +258,8 @@ class _Repair:
     def _set_modes(self) -> None:
         tables = {*TABLES, *(file.table for file in self._ledger.live.values())}
         self._set_mode(self._root)
-        for name in (layout.ARCHIVE_FILE, layout.LOCK, layout.LEDGER, layout.STAGING, layout.CACHE, *sorted(tables)):
+        self._set_mode(self._root / layout.STAGING)
+        for name in (layout.ARCHIVE_FILE, layout.LOCK, layout.LEDGER, layout.CACHE, *sorted(tables)):
             for child in _walk(self._root / name):
                 self._set_mode(child, SEGMENT_MODE if name in tables else PRIVATE_MODE)
 

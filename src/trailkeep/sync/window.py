@@ -127,6 +127,7 @@ def read_window(
     if window.start >= window.end:
         return
     cursor = _Cursor(window, edge, server_now())
+    moved = False
     while goes_on():
         try:
             page = client.page(window.stream, cursor.bounds, cursor.token)
@@ -136,9 +137,10 @@ def read_window(
         except RequestRefused:
             # While the request waited, its bound may have left the retention, which the API may refuse.
             edge = readable_from(server_now()) + REFUSED_EDGE_MARGIN
-            if window.start >= edge or cursor.has_read:
+            if moved or cursor.has_read or window.start >= edge:
                 raise
             window.start = window.proven = edge
+            moved = True
             if window.start >= window.end:
                 return
             cursor = _Cursor(window, edge, server_now())
