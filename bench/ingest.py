@@ -91,9 +91,11 @@ def duckdb_copy(events: list[bytes], folder: Path) -> float:
     ndjson = folder / "events.ndjson"
     ndjson.write_bytes(b"\n".join(events))
     began = time.perf_counter()
-    duckdb.connect().execute(
-        f"COPY (SELECT * FROM read_json('{ndjson}', format='newline_delimited', sample_size=-1)) TO '{folder}/out.parquet'"
-        " (FORMAT parquet, COMPRESSION zstd)"
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute(
+        f"COPY (SELECT * FROM read_json('{ndjson}', format='newline_delimited', sample_size=-1))"
+        f" TO '{folder}/out.parquet' (FORMAT parquet, COMPRESSION zstd)"
     )
     return time.perf_counter() - began
 

@@ -87,13 +87,14 @@ def _member_docs() -> dict[str, str]:
     """The docstring under each exit code, which Python does not keep."""
     import ast
     import inspect
+    from itertools import pairwise
 
     from trailkeep import errors
 
     tree = ast.parse(inspect.getsource(errors.ExitCode))
     body = tree.body[0].body  # type: ignore[attr-defined]
     found: dict[str, str] = {}
-    for statement, following in zip(body, body[1:], strict=False):
+    for statement, following in pairwise(body):
         if isinstance(statement, ast.Assign) and isinstance(following, ast.Expr):
             found[statement.targets[0].id] = following.value.value  # type: ignore[attr-defined]
     return found

@@ -266,7 +266,7 @@ class TestFiles:
 class _NoRename(Disk):
     """A disk that fails after the commit point."""
 
-    def rename(self, source: Path, target: Path) -> None:  # noqa: ARG002 - the seam's signature
+    def rename(self, source: Path, target: Path) -> None:
         raise OSError(5, "Input/output error", str(source))
 
 
