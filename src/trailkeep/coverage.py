@@ -85,8 +85,10 @@ def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
             stream = folded.setdefault(_stream(record), _Folded())
             if record.outcome == "not_offered":
                 stream.not_offered_since = entry.finished_at
-            elif record.start and record.end:
-                stream.asked.append(Span(parse_moment(record.start), parse_moment(record.end)))
+            # A run's later entry knows better what it could set out to read: the retention moves on meanwhile.
+            stream.asked.pop(entry.run, None)
+            if record.start and record.end:
+                stream.asked[entry.run] = Span(parse_moment(record.start), parse_moment(record.end))
     return [folded[stream].coverage(stream, now) for stream in sorted(folded)]
 
 
@@ -141,14 +143,15 @@ class _Folded:
 
     def __init__(self) -> None:
         self.covered: list[Span] = []
-        self.asked: list[Span] = []
+        self.asked: dict[str, Span] = {}
+        """By run."""
         self.unreadable: list[Span] = []
         self.not_offered_since: str | None = None
         self.last_read_at: str | None = None
 
     def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
         covered = union(self.covered)
-        hull = union([*covered, *self.asked])
+        hull = union([*covered, *self.asked.values()])
         missing = subtract([Span(hull[0].start, hull[-1].end)], covered) if hull else []
         # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
         edge = now - RETENTION
@@ -160,7 +163,7 @@ class _Folded:
         return StreamCoverage(
             stream=stream,
             covered=tuple(covered),
-            asked=tuple(union(self.asked)),
+            asked=tuple(union(self.asked.values())),
             gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
             recorded_unreadable=tuple(union(self.unreadable)),
             not_offered_since=self.not_offered_since,

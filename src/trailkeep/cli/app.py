@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trailkeep import __version__
-from trailkeep.cli import diagnostics
+from trailkeep.cli import diagnostics, output
 from trailkeep.cli.state import State
 from trailkeep.errors import ExitCode, TrailkeepError
 
@@ -27,8 +26,6 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from trailkeep.cli import output
-
         output.write_text(f"trailkeep {__version__}")
         raise typer.Exit
 
@@ -56,22 +53,21 @@ def options(
 
 def main() -> None:
     """Run the command line and end the process with the documented exit code."""
+    code = _run()
+    output.flush()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        return int(app(standalone_mode=False) or 0)
     except TrailkeepError as error:
-        sys.exit(int(diagnostics.report(error)))
-    except typer.Abort:
-        sys.exit(int(ExitCode.INTERRUPTED))
-    except KeyboardInterrupt:
-        sys.exit(int(ExitCode.INTERRUPTED))
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; without this, closing stdout would fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(int(ExitCode.DONE))
+        return int(diagnostics.report(error))
+    except (typer.Abort, KeyboardInterrupt):
+        return int(ExitCode.INTERRUPTED)
     except Exception as error:  # click's own errors carry their exit code and know how to show themselves
         show = getattr(error, "show", None)
         if show is None:
             raise
         show()
-        sys.exit(int(ExitCode.USAGE))
-    sys.exit(int(code or 0))
+        return int(ExitCode.USAGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,28 +16,43 @@ if TYPE_CHECKING:
 
 def write_text(text: str) -> None:
     """Write text and a line feed; control characters are shown, never executed."""
-    sys.stdout.write(visible(text) + "\n")
+    _write(visible(text) + "\n")
 
 
 def write_verbatim(text: str) -> None:
     """Write text as it is, without adding anything: for files of the user's own that are printed back."""
-    sys.stdout.write(text)
+    _write(text)
 
 
 def write_json(value: Any) -> None:
     """Write one JSON document with sorted keys, so that the same value is the same bytes."""
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
+    _write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
 
 
 def binary_stdout() -> BinaryIO:
     """Stdout for results, which are written as bytes."""
-    sys.stdout.flush()
+    flush()
     return sys.stdout.buffer
 
 
 def flush() -> None:
-    """Hand what was written to whoever reads stdout, before waiting for something else."""
-    sys.stdout.flush()
+    """Hand what was written to whoever reads stdout: before waiting for something else, and at the end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard()
+
+
+def discard() -> None:
+    """Write no more: whoever read our output has seen enough. What is still buffered must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        discard()
 
 
 def stdout_is_terminal() -> bool:
