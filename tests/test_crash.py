@@ -222,8 +222,10 @@ def assert_clean(path: Path) -> None:
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     # Nothing here depends on the medium, and thousands of small files are kinder to memory than to a disk.
     folder = Path(mkdtemp(dir=MEMORY)) if MEMORY.is_dir() else tmp_path_factory.mktemp("bench")
-    yield Bench(request.param, folder)
-    shutil.rmtree(folder)
+    try:
+        yield Bench(request.param, folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_process_that_ends_at_any_operation_leaves_the_old_or_the_new_state(bench: Bench) -> None:

@@ -30,8 +30,10 @@ REFUSALS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS)
 @pytest.fixture(scope="module", params=SCENARIOS, ids=lambda scenario: scenario.name)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = Path(mkdtemp(dir=MEMORY)) if MEMORY.is_dir() else tmp_path_factory.mktemp("bench")
-    yield Bench(request.param, folder)
-    shutil.rmtree(folder)
+    try:
+        yield Bench(request.param, folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def next_commit(folder: Path) -> Bench:

@@ -35,7 +35,7 @@ from trailkeep.errors import (
 )
 from trailkeep.progress import Silent
 from trailkeep.schema import EVENT_TABLES, QUARANTINE, REQUESTS, REVISIONS
-from trailkeep.store import Archive, read_segment
+from trailkeep.store import Archive, Disk, read_segment
 from trailkeep.streams import KINDS, Kind, Stream
 from trailkeep.sync import Report, Request, Run, run_sync
 from trailkeep.timespan import Span, parse_moment, subtract
@@ -69,6 +69,16 @@ class Hurried(threading.Event):
 
     def clock(self) -> float:
         return time.monotonic() + self.waited
+
+
+class QuickDisk(Disk):
+    """A real disk that is not flushed: nothing here loses its power."""
+
+    def sync_file(self, descriptor: int) -> None:
+        pass
+
+    def sync_directory(self, path: Path) -> None:
+        pass
 
 
 @dataclass
@@ -167,6 +177,7 @@ class World:
                 stop=self.stop,
                 progress=progress or Silent(),
                 concurrency=concurrency,
+                disk=QuickDisk(),
                 commit_events=commit_events,
             )
             return run_sync(run, self.request(**asked))
@@ -575,13 +586,13 @@ def test_windows_are_split_and_each_event_is_read_once(tmp_path: Path) -> None:
     world = World(tmp_path / "archive", in_process=True)
     for number in range(4000):
         world.add(START - 2 * DAY + number * 40 * SECOND)
-    world.emulator.faults = Faults(latency=ALWAYS, latency_seconds=0.003)
+    world.emulator.faults = Faults(latency=ALWAYS, latency_seconds=0.01)
     report = world.sync(concurrency=8, commit_events=700, kinds=["api"], regions=["fr-par"])
     assert outcomes(report) == {"read": 1}
     assert report.total["new"] == 4000
     assert report.total["duplicate"] == 0
     assert max(each.in_flight for each in world.emulator.requests) > 1
-    assert len({each.query["recorded_before"] for each in world.emulator.requests}) > 5
+    assert len({each.query["recorded_before"] for each in world.emulator.requests}) > 3
     assert len(Archive.open(world.path).ledger().entries) > 4
     world.check_truth()
     world.check_whole()
@@ -775,7 +786,11 @@ def test_pages_that_come_again_with_new_tokens_end_in_an_error(world: World, len
     report = world.sync(kinds=["api"], regions=["fr-par"])
     assert outcomes(report) == {"failed": 1}
     assert circle.asked < 200
-    assert world.coverage().covered == ()
+    if length < 3:
+        assert world.coverage().covered == ()
+    else:
+        # Ascending as asked until the circle closes: nothing after the newest event is claimed.
+        assert world.coverage().end <= START - MINUTE
 
 
 # Every fault

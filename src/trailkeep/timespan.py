@@ -147,6 +147,22 @@ def parse_time(text: str, now: datetime) -> datetime:
         ) from None
 
 
+def parse_span(text: str, now: datetime) -> tuple[datetime | timedelta, datetime | timedelta | None]:
+    """A span as users write it: ``7d`` (up to now), ``START``, or ``START/END``, each a time or an age before `now`.
+
+    Ages stay ages, since they may be counted back from another clock than ours; the end is None where it is not named.
+    Raises ValueError with what is accepted.
+    """
+    start, slash, end = text.partition("/")
+    if slash and not end:
+        raise ValueError(f"{text!r} has no end: write START/END, or an age such as 7d")
+    return _time_or_age(start, now), _time_or_age(end, now) if slash else None
+
+
+def _time_or_age(text: str, now: datetime) -> datetime | timedelta:
+    return parse_age(text) if _AGE.fullmatch(text.strip()) else parse_time(text, now)
+
+
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with six decimals and a ``Z``: as text it sorts as the times do."""
     # Not strftime: it does not pad the year to four digits everywhere.

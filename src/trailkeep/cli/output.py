@@ -24,9 +24,9 @@ def write_verbatim(text: str) -> None:
     _write(text)
 
 
-def write_json(value: Any) -> None:
+def write_json(value: Any, *, one_line: bool = False) -> None:
     """Write one JSON document with sorted keys, so that the same value is the same bytes."""
-    _write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
+    _write(json.dumps(value, indent=None if one_line else 2, sort_keys=True, ensure_ascii=True) + "\n")
 
 
 def binary_stdout() -> BinaryIO:

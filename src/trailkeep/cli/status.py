@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trailkeep.cli import output
+from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
-from trailkeep.cli.state import ReportFormat, now, state_of
-from trailkeep.errors import CoverageIncomplete
-from trailkeep.timespan import format_time
+from trailkeep.cli.metrics import metrics
+from trailkeep.cli.state import now, state_of
+from trailkeep.errors import CoverageIncomplete, UsageError
+from trailkeep.timespan import format_time, parse_age, parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,19 +22,45 @@ if TYPE_CHECKING:
     from trailkeep.coverage import StreamCoverage
     from trailkeep.store import Head, Ledger
 
+OLDEST_UNREAD = timedelta(days=60)
+"""How old an unread moment may grow before it is an alarm: 30 days are left to read it then."""
+
+
+class StatusFormat(StrEnum):
+    """How the status is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    PROMETHEUS = "prometheus"
+
 
 @app.command()
 def status(
     context: typer.Context,
     *,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="Exit with 6 also when no sync read a stream within this time, or when its oldest unread moment is"
+            " more than 60 days old.",
+        ),
+    ] = None,
     report_format: Annotated[
-        ReportFormat, typer.Option("--format", help="How to write the result.")
-    ] = ReportFormat.TEXT,
+        StatusFormat, typer.Option("--format", help="How to write the result.")
+    ] = StatusFormat.TEXT,
 ) -> None:
     """Show what of each stream is covered, what is missing, and how long it can still be read.
 
     Reads the archive only. Exit code 6 when the coverage of a stream has gaps.
     """
+    longest = None
+    if max_age is not None:
+        try:
+            longest = parse_age(max_age)
+        except ValueError as error:
+            raise UsageError(f"--max-age: {error}") from error
+
     from trailkeep.coverage import stream_coverage
     from trailkeep.store import Archive
 
@@ -40,9 +68,13 @@ def status(
     at = now()
     ledger = archive.ledger()
     streams = [_described(each, ledger, at) for each in stream_coverage(ledger, at)]
-    if report_format is ReportFormat.JSON:
+    alarms = [] if longest is None else [*_alarms(streams, longest, at)]
+    if report_format is StatusFormat.PROMETHEUS:
+        output.write_verbatim(metrics(streams, at))
+    elif report_format is StatusFormat.JSON:
         output.write_json(
             {
+                "alarms": alarms,
                 "archive": str(archive.path),
                 "archive_id": archive.archive_id,
                 "as_of": format_time(at),
@@ -53,7 +85,13 @@ def status(
     else:
         for line in _lines(streams, ledger.head):
             output.write_text(line)
+    diagnostics.problems(f"alarm: {alarm}" for alarm in alarms)
     holed = sum(1 for each in streams if each["gaps"])
+    if alarms and not holed:
+        raise CoverageIncomplete(
+            "the archive is not being fed as it should be",
+            hint="Look at what runs `trailkeep sync`, and at what it said; run it by hand.",
+        )
     if holed:
         raise CoverageIncomplete(
             f"the coverage of {holed} of {len(streams)} streams has gaps",
@@ -93,6 +131,21 @@ def _described(coverage: StreamCoverage, ledger: Ledger, at: datetime) -> dict[s
         "last_read_at": coverage.last_read_at,
         "not_offered_since": coverage.not_offered_since,
     }
+
+
+def _alarms(streams: list[dict[str, Any]], longest: timedelta, at: datetime) -> Iterator[str]:
+    """What is wrong with the feeding of the archive, a sentence each."""
+    offered = [each for each in streams if each["covered"] or not each["not_offered_since"]]
+    if not offered:
+        yield "nothing was ever read"
+    for each in offered:
+        name = f"{each['kind']} {each['region']} of {each['organization_id']}"
+        read_at = each["last_read_at"]
+        if read_at is None or at - parse_moment(read_at) > longest:
+            yield f"{name}: the last successful read was {read_at or 'never'}"
+        unread = each["oldest_unread"]
+        if unread is not None and at - parse_moment(unread) > OLDEST_UNREAD:
+            yield f"{name}: unread since {unread}, {each['days_left']:.1f} days before it is lost"
 
 
 def _days_left(moment: datetime | None, at: datetime) -> float | None:

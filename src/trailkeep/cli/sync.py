@@ -14,15 +14,29 @@ from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
 from trailkeep.cli.remote import open_client
 from trailkeep.cli.state import ReportFormat, moment_option, now, state_of
-from trailkeep.errors import ExitCode, Interrupted, RemoteError
+from trailkeep.errors import (
+    ArchiveLocked,
+    AuthenticationFailed,
+    ExitCode,
+    Interrupted,
+    PermissionDenied,
+    RemoteError,
+    RequestRefused,
+    UsageError,
+)
+from trailkeep.timespan import parse_age, parse_span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from trailkeep.config import Settings
     from trailkeep.progress import Progress
     from trailkeep.sync import Report, StreamReport
+
+SHORTEST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(hours=1)
+"""While the API fails, the pause between two runs of a watch grows to this."""
 
 
 @app.command()
@@ -50,6 +64,17 @@ def sync(
     concurrency: Annotated[
         int | None, typer.Option(metavar="N", help="How many requests may be in flight at once (default: 8).")
     ] = None,
+    recheck: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN",
+            help="Read this span again although it is covered, and count what had been missing or has changed:"
+            " an age such as 7d, or START/END.",
+        ),
+    ] = None,
+    watch: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Go on until stopped, with a pause of this length between runs.")
+    ] = None,
     report_format: Annotated[
         ReportFormat, typer.Option("--format", help="How to write the summary.")
     ] = ReportFormat.TEXT,
@@ -60,27 +85,110 @@ def sync(
     TIME is 2026-01-31T12:00:00Z, 2026-01-31, or an age such as 90d, 12h, 30m; UTC.
     """
     settings = state_of(context).settings(regions=region, kinds=kind, overlap=overlap, concurrency=concurrency)
+    pause = _pause(watch)
+    if recheck is not None and (since is not None or until is not None or watch is not None):
+        raise UsageError("--recheck names its own span", hint="Leave out --since, --until and --watch.")
+    if watch is not None and until is not None:
+        raise UsageError("--watch reads up to now", hint="Leave out --until.")
+    as_json = report_format is ReportFormat.JSON
     with _stop_on_signals() as stop:
-        report = _run(settings, stop, since, until, as_json=report_format is ReportFormat.JSON)
-    if report_format is ReportFormat.JSON:
-        output.write_json(report.as_json())
-    else:
-        for line in summary(report):
-            output.write_text(line)
-    _end(report)
+
+        def once() -> None:
+            report = _run(settings, stop, since, until, recheck, as_json=as_json)
+            _show(report, as_json=as_json, lines=pause is not None, recheck=recheck is not None)
+            if settings.sign_key is not None and report.head is not None:
+                _sign(settings)
+            _end(report)
+
+        if pause is None:
+            once()
+        else:
+            keep_watch(once, pause, stop)
 
 
-def _run(settings: Settings, stop: threading.Event, since: str | None, until: str | None, *, as_json: bool) -> Report:
+def keep_watch(once: Callable[[], None], pause: timedelta, stop: threading.Event) -> None:
+    """Call `once`, with pauses, until `stop` is set. While the API fails, each pause is twice as long as the last.
+
+    What no pause mends is raised: settings, a refused key, a damaged or full disk.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            once()
+            failures = 0
+        except Interrupted:
+            return
+        except (AuthenticationFailed, PermissionDenied, RequestRefused):
+            raise
+        except (RemoteError, ArchiveLocked) as error:
+            failures += 1
+            diagnostics.report(error)
+        except typer.Exit as ended:
+            failures += bool(ended.exit_code)
+        output.flush()
+        seconds = min(pause * 2**failures, max(pause, LONGEST_PAUSE)).total_seconds()
+        if failures:
+            diagnostics.say(f"trying again in {seconds:.0f} s")
+        stop.wait(seconds)
+
+
+def _pause(watch: str | None) -> timedelta | None:
+    if watch is None:
+        return None
+    try:
+        pause = parse_age(watch)
+    except ValueError as error:
+        raise UsageError(f"--watch: {error}") from error
+    if pause < SHORTEST_PAUSE:
+        raise UsageError(f"--watch {watch} is too short", hint="The shortest pause is 1s.")
+    return pause
+
+
+def _show(report: Report, *, as_json: bool, lines: bool, recheck: bool) -> None:
+    if as_json:
+        output.write_json(report.as_json(), one_line=lines)
+        return
+    for line in summary(report):
+        output.write_text(line)
+    if recheck:
+        total = report.total
+        output.write_text(f"recheck: {total['late']} events had been missing, {total['revised']} have changed")
+
+
+def _sign(settings: Settings) -> None:
+    from trailkeep.signing import sign_head
+
+    signed = sign_head(settings, settings.archive)
+    if signed is not None:
+        diagnostics.detail(f"signed: {signed}")
+
+
+def _run(
+    settings: Settings,
+    stop: threading.Event,
+    since: str | None,
+    until: str | None,
+    recheck: str | None,
+    *,
+    as_json: bool,
+) -> Report:
     from trailkeep.sync import Request, Run, run_sync
 
     at = now()
+    first, last = _moment_or_age("--since", since, at), _moment_or_age("--until", until, at)
+    if recheck is not None:
+        try:
+            first, last = parse_span(recheck, at)
+        except ValueError as error:
+            raise UsageError(f"--recheck: {error}") from error
     request = Request(
         organization_id=settings.credentials().organization_id,
         kinds=settings.kinds,
         regions=settings.regions,
         overlap=settings.overlap,
-        since=_moment_or_age("--since", since, at),
-        until=_moment_or_age("--until", until, at),
+        since=first,
+        until=last,
+        again=recheck is not None,
         named_regions=frozenset(settings.regions if settings.origins["regions"].startswith("flag") else ()),
     )
     with open_client(settings, stop=stop) as client, _progress(quiet=as_json) as progress:
@@ -99,8 +207,6 @@ def _run(settings: Settings, stop: threading.Event, since: str | None, until: st
 
 def _moment_or_age(option: str, text: str | None, at: datetime) -> datetime | timedelta | None:
     """What an option names; an age stays one, since it counts back from the API's now and not from ours."""
-    from trailkeep.timespan import parse_age
-
     moment = moment_option(option, text, at)
     if text is None or moment is None:
         return None
@@ -147,7 +253,7 @@ def summary(report: Report) -> Iterator[str]:
     """The summary's lines: a table of streams, what went wrong, and the ledger's head."""
     from trailkeep.sync.report import COUNTERS
 
-    names = [name for name in COUNTERS if name not in ("pages", "quarantined") or report.total[name]]
+    names = [name for name in COUNTERS if name not in ("late", "quarantined") or report.total[name]]
     rows = [["STREAM", *(name.upper() for name in names), "COVERED"]]
     rows += [
         [str(each.stream), *(str(each.counters[name]) for name in names), _outcome(each)] for each in report.streams

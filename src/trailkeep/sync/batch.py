@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +18,7 @@ from trailkeep.store import NewRows, read_segment
 from trailkeep.timespan import Span, format_time, month_of, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from trailkeep.api import Page
@@ -107,8 +108,17 @@ class Batch:
             for window, extent in batch.extents.items():
                 window.note_committed(extent.end)
 
-    def rows(self, archive: Archive, ledger: Ledger, report_of: Callable[[Stream], StreamReport]) -> list[NewRows]:
-        """The rows that the archive does not hold yet, by table and partition; counts what it does hold."""
+    def rows(
+        self,
+        archive: Archive,
+        ledger: Ledger,
+        report_of: Callable[[Stream], StreamReport],
+        covered_before: Callable[[Stream], Sequence[Span]],
+    ) -> list[NewRows]:
+        """The rows that the archive does not hold yet, by table and partition; counts what it does hold.
+
+        `covered_before` tells what earlier runs had covered of a stream, in ascending order.
+        """
         rows: list[NewRows] = []
         for stream, batch in sorted(self._streams.items()):
             known = _Known(archive, ledger, stream, self.first_seq)
@@ -116,6 +126,7 @@ class Batch:
             new, revised = known.sort_out(batch)
             counters["new"] += len(new)
             counters["revised"] += len(revised)
+            counters["late"] += _count_inside(new, covered_before(stream))
             counters["duplicate"] += batch.repeated + len(batch.arrivals) + len(batch.others) - len(new) - len(revised)
             rows += _event_rows(stream, new)
             rows += _revision_rows(stream, revised)
@@ -200,6 +211,18 @@ class _Known:
             for row in some.take(pa.array(wanted, pa.int32())).to_pylist():
                 if row.get("kind", self._stream.kind) == self._stream.kind:
                     versions.setdefault(row["id"], []).append(row["raw"].encode())
+
+
+def _count_inside(arrivals: list[Arrival], spans: Sequence[Span]) -> int:
+    """How many of the arrivals lie in one of the spans, which are in order and do not touch."""
+    if not spans:
+        return 0
+    starts = [span.start for span in spans]
+    found = 0
+    for arrival in arrivals:
+        index = bisect_right(starts, arrival.recorded_at) - 1
+        found += index >= 0 and arrival.recorded_at < spans[index].end
+    return found
 
 
 def _extent(arrivals: list[Arrival]) -> Span:

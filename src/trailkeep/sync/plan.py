@@ -36,6 +36,8 @@ class Request:
     """None reads everything that the API still has and the archive has not; an age counts back from the API's now."""
     until: datetime | timedelta | None = None
     """None reads up to the API's now."""
+    again: bool = False
+    """Read also what is covered already, to find events that had been missing and events that changed."""
     named_regions: frozenset[str] = frozenset()
     """Regions asked for by name: one that is not offered is an error."""
 
@@ -57,7 +59,7 @@ class StreamPlan:
     asked: Span | None
     """The span the run answers for; None where nothing of it can be read any more."""
     read: tuple[Span, ...]
-    """What is read: what is asked and not covered, and before it the overlap. May be empty."""
+    """What is read: what is asked and not covered, with the overlap before it; or all that is asked, covered or not."""
     unreadable: tuple[Span, ...]
     """What fell behind the API's retention unread, and is not recorded as lost yet."""
 
@@ -100,6 +102,8 @@ def plan_stream(stream: Stream, known: StreamCoverage | None, request: Request, 
     asked = span_or_none(max(since or edge, edge), min(until or now, now))
     if asked is None:
         return StreamPlan(stream=stream, asked=None, read=(), unreadable=lost)
+    if request.again:
+        return StreamPlan(stream=stream, asked=asked, read=(asked,), unreadable=lost)
     covered = known.covered if known else ()
     read = union(
         Span(_with_overlap(hole.start, covered, request.overlap, edge), hole.end) for hole in subtract([asked], covered)

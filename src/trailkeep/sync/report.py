@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from trailkeep.streams import Stream
     from trailkeep.timespan import Span
 
-COUNTERS = ("fetched", "new", "duplicate", "revised", "quarantined", "pages")
+COUNTERS = ("fetched", "new", "duplicate", "revised", "late", "quarantined", "pages")
+"""``late`` counts those of the new events that lie in what an earlier run had covered."""
 
 
 @dataclass(slots=True, kw_only=True)

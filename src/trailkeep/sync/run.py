@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import zip_longest
@@ -29,13 +27,14 @@ from trailkeep.store import Archive, Commit, Writer
 from trailkeep.sync.batch import Batch, page_row, record_span
 from trailkeep.sync.board import Board
 from trailkeep.sync.inbox import Inbox
+from trailkeep.sync.memory import rare_collections, return_free_memory, share_arenas
 from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream, readable_from
 from trailkeep.sync.report import Report, StreamReport
 from trailkeep.sync.window import Piece, Window, read_window
 from trailkeep.timespan import Span, format_time, span_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
@@ -51,9 +50,6 @@ COMMIT_EVENTS = 50_000
 COMMIT_BYTES = 24 * 1024 * 1024
 COMMIT_EVERY = timedelta(seconds=60)
 """A commit is made at the latest after so many events, so many bytes of pages, or so long."""
-
-COLLECT_EVERY = 5_000
-"""Allocations between two looks of the garbage collector while events are read; Python's own figure is 700."""
 
 JOIN_SECONDS = 2.0
 """How long the workers, all together, are waited for at the end; one may hang in a request."""
@@ -203,10 +199,11 @@ class _Syncing:
             threading.Thread(target=self._work, name=f"reader-{number}", daemon=True)
             for number in range(min(self._run.concurrency, max(1, 4 * len(self._windows))) if self._windows else 0)
         ]
+        share_arenas()
         for worker in workers:
             worker.start()
         try:
-            with _rare_collections():
+            with rare_collections():
                 self._collect(workers)
                 self._finish()
         finally:
@@ -344,7 +341,7 @@ class _Syncing:
             self._committing = None
 
     def _commit(self, batch: Batch, outcomes: Mapping[Stream, str], losses: list[CoverageRecord]) -> None:
-        rows = batch.rows(self._writer.archive, self._writer.ledger, self._reports.__getitem__)
+        rows = batch.rows(self._writer.archive, self._writer.ledger, self._reports.__getitem__, self._covered_before)
         entry = self._writer.commit(
             Commit(
                 operation="sync",
@@ -361,6 +358,11 @@ class _Syncing:
         self._report.quarantine_files += [
             record.path for record in entry.files_added if record.path.startswith(f"{QUARANTINE.name}/")
         ]
+        return_free_memory()
+
+    def _covered_before(self, stream: Stream) -> Sequence[Span]:
+        known = self._known.get(stream)
+        return known.covered if known else ()
 
     def _record(self, plan: StreamPlan, outcome: str) -> StreamRecord:
         report = self._reports[plan.stream]
@@ -392,17 +394,6 @@ class _Syncing:
 
 def _milliseconds(offset: timedelta | None) -> int | None:
     return None if offset is None else round(offset / timedelta(milliseconds=1))
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector look less often: a batch is 50,000 live tuples, and none of them is in a cycle."""
-    usual = gc.get_threshold()
-    gc.set_threshold(int(__import__("os").environ.get("GCT", "50000")), *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _by_turns(streams: Iterable[list[Window]]) -> list[Window]:
