@@ -53,6 +53,8 @@ class StreamCoverage:
     asked: tuple[Span, ...]
     """What runs set out to read."""
     gaps: tuple[Gap, ...]
+    purged: tuple[Span, ...]
+    """What was deleted on purpose: neither covered nor a gap, and never to be read again."""
     recorded_unreadable: tuple[Span, ...]
     """What entries have recorded as lost."""
     not_offered_since: str | None
@@ -81,6 +83,8 @@ def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
             stream.last_read_at, stream.not_offered_since = entry.finished_at, None
         for lost in entry.unreadable:
             folded.setdefault(_stream(lost), _Folded()).unreadable.append(_span(lost))
+        for purged in entry.purged:
+            folded.setdefault(_stream(purged), _Folded()).purged.append(_span(purged))
         for record in entry.streams:
             stream = folded.setdefault(_stream(record), _Folded())
             if record.outcome == "not_offered":
@@ -112,7 +116,8 @@ def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended:
     for each in stream_coverage(ledger, now):
         if not each.covered and each.not_offered_since:
             continue
-        first, last = (each.covered[0].start, each.covered[-1].end) if each.covered else (None, None)
+        known = union([*each.covered, *each.purged])
+        first, last = (known[0].start, known[-1].end) if known else (None, None)
         reasons = {gap.span: "never read" if gap.reason is GapReason.UNREAD else "lost" for gap in each.gaps}
         if asked is not None and first is not None and last is not None:
             if head := span_or_none(asked.start, min(first, asked.end, *(gap.start for gap in reasons))):
@@ -120,6 +125,7 @@ def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended:
             tail = span_or_none(max(last, asked.start), asked.end)
             if tail and not (open_ended and tail.length <= STALE):
                 reasons[tail] = "not read yet"
+            reasons |= dict.fromkeys(each.purged, "purged")
         for span, reason in sorted(reasons.items()):
             part = span if asked is None else span.intersection(asked)
             if part is not None:
@@ -145,14 +151,15 @@ class _Folded:
         self.covered: list[Span] = []
         self.asked: dict[str, Span] = {}
         """By run."""
+        self.purged: list[Span] = []
         self.unreadable: list[Span] = []
         self.not_offered_since: str | None = None
         self.last_read_at: str | None = None
 
     def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
-        covered = union(self.covered)
+        covered, purged = subtract(self.covered, self.purged), union(self.purged)
         hull = union([*covered, *self.asked.values()])
-        missing = subtract([Span(hull[0].start, hull[-1].end)], covered) if hull else []
+        missing = subtract([Span(hull[0].start, hull[-1].end)], [*covered, *purged]) if hull else []
         # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
         edge = now - RETENTION
         lost = [*self.unreadable, *(Span(gap.start, edge) for gap in missing if gap.start < edge)]
@@ -165,6 +172,7 @@ class _Folded:
             covered=tuple(covered),
             asked=tuple(union(self.asked.values())),
             gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
+            purged=tuple(purged),
             recorded_unreadable=tuple(union(self.unreadable)),
             not_offered_since=self.not_offered_since,
             last_read_at=self.last_read_at,

@@ -10,7 +10,6 @@ from trailkeep.analysis.question import Prepared, prepare
 from trailkeep.analysis.stop import Stop
 from trailkeep.catalog import open_catalog
 from trailkeep.coverage import coverage_tables, missing_in
-from trailkeep.errors import ArchiveDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from trailkeep.analysis.question import Question
     from trailkeep.catalog import Catalog, Limits
     from trailkeep.coverage import Missing
-    from trailkeep.store import Archive, Head
+    from trailkeep.store import Archive, Head, Ledger
     from trailkeep.timespan import Span
 
 BATCH_ROWS = 16_384
@@ -113,20 +112,18 @@ def open_result(
     """Run `question` up to its first rows; close the result, or use it in a ``with`` block.
 
     `now` is what ages count back from, and until when coverage is told. A file that was moved or replaced while the
-    archive was being opened (a commit was finishing) is looked for once more, by the ledger as it is then.
+    archive was being opened is looked for again, by the ledger as it is then.
 
     Raises QueryError, UsageError, StoreError, ArchiveDamaged, and Interrupted where `stop` was called.
     """
     prepared = prepare(question, now)
-    stop = stop or Stop()
-    try:
-        return _open(archive, prepared, now, limits, stop)
-    except ArchiveDamaged:
-        return _open(archive, prepared, now, limits, stop)
+    watched = stop or Stop()
+    return archive.read_consistently(lambda ledger: _open(archive, ledger, prepared, now, limits, watched))
 
 
-def _open(archive: Archive, prepared: Prepared, now: datetime, limits: Limits | None, stop: Stop) -> Result:
-    ledger = archive.ledger()
+def _open(
+    archive: Archive, ledger: Ledger, prepared: Prepared, now: datetime, limits: Limits | None, stop: Stop
+) -> Result:
     catalog = open_catalog(archive, ledger, extra=coverage_tables(ledger, now), span=prepared.span, limits=limits)
     try:
         missing = missing_in(ledger, prepared.asked, now, open_ended=prepared.open_ended)

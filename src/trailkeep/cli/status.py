@@ -122,6 +122,7 @@ def _described(coverage: StreamCoverage, ledger: Ledger, at: datetime) -> dict[s
             }
             for gap in coverage.gaps
         ],
+        "purged": [{"from": format_time(span.start), "to": format_time(span.end)} for span in coverage.purged],
         "newest_event": max((file.record.last for file in files), default=None),
         "rows": sum(file.record.rows for file in files),
         "bytes": sum(file.record.bytes for file in files),
@@ -180,6 +181,8 @@ def _lines(streams: list[dict[str, Any]], head: Head | None) -> Iterator[str]:
         )
     yield from output.columns(rows, right_aligned=(5, 6, 7))
     for each in streams:
+        for span in each["purged"]:
+            yield f"purged: {each['kind']} {each['region']} {span['from']} to {span['to']}"
         for gap in each["gaps"]:
             left = "lost: the API no longer has it" if gap["days_left"] is None else f"{gap['days_left']:.1f} days left"
             yield f"gap: {each['kind']} {each['region']} {gap['from']} to {gap['to']} ({gap['reason']}, {left})"

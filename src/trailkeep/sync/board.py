@@ -91,6 +91,8 @@ class Board:
 
 
 def _events_left(window: Window) -> float:
-    """How many events the rest of a window holds, if it goes on as it began."""
-    read = (window.proven - window.start).total_seconds()
+    """How many events the rest of a window holds, if it goes on as it has since its first event."""
+    if window.first_event is None:
+        return 0.0
+    read = (window.proven - window.first_event).total_seconds()
     return window.events / read * window.left.total_seconds() if read > 0 else 0.0

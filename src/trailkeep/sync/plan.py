@@ -102,13 +102,14 @@ def plan_stream(stream: Stream, known: StreamCoverage | None, request: Request, 
     asked = span_or_none(max(since or edge, edge), min(until or now, now))
     if asked is None:
         return StreamPlan(stream=stream, asked=None, read=(), unreadable=lost)
+    covered, purged = (known.covered, known.purged) if known else ((), ())
     if request.again:
-        return StreamPlan(stream=stream, asked=asked, read=(asked,), unreadable=lost)
-    covered = known.covered if known else ()
-    read = union(
-        Span(_with_overlap(hole.start, covered, request.overlap, edge), hole.end) for hole in subtract([asked], covered)
-    )
-    return StreamPlan(stream=stream, asked=asked, read=tuple(read), unreadable=lost)
+        read = [asked]
+    else:
+        holes = subtract([asked], [*covered, *purged])
+        read = union(Span(_with_overlap(hole.start, covered, request.overlap, edge), hole.end) for hole in holes)
+    # What was deleted on purpose must not come back by being read again.
+    return StreamPlan(stream=stream, asked=asked, read=tuple(subtract(read, purged)), unreadable=lost)
 
 
 def _lost(known: StreamCoverage, edge: datetime) -> list[Span]:

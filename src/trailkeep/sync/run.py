@@ -51,6 +51,9 @@ COMMIT_BYTES = 24 * 1024 * 1024
 COMMIT_EVERY = timedelta(seconds=60)
 """A commit is made at the latest after so many events, so many bytes of pages, or so long."""
 
+LOOK_SECONDS = 0.02
+"""How often the collecting thread looks up when no page comes: for a stop, for a due commit, for the workers' end."""
+
 JOIN_SECONDS = 2.0
 """How long the workers, all together, are waited for at the end; one may hang in a request."""
 
@@ -239,7 +242,7 @@ class _Syncing:
         """Take in pieces until all workers have ended, or the run is stopped; commit from time to time."""
         while not self._run.stop.is_set():
             alive = any(worker.is_alive() for worker in workers)
-            item = self._inbox.get(0.1 if alive else 0.0)
+            item = self._inbox.get(LOOK_SECONDS if alive else 0.0)
             if item is not None:
                 self._take(item)
             elif not alive:

@@ -56,6 +56,8 @@ class Window:
         self.proven = span.start
         """Everything before this moment has been read. Claimed only while the order of the pages can be trusted."""
         self.events = 0
+        self.first_event: datetime | None = None
+        """The time of the first event: before it, there may have been long silence."""
         self.ordered = True
         """No event has come out of order so far."""
         self.ascending = False
@@ -210,6 +212,8 @@ class _Cursor:
             proven=self._prove(page, end),
         )
         self.window.events += len(inside)
+        if inside and self.window.first_event is None:
+            self.window.first_event = inside[0].recorded_at
         if not self.finished:
             self._follow(page, arrivals)
         return piece
