@@ -30,7 +30,10 @@ def commands() -> str:
 
     def describe(command: Any, path: str, parent: click.Context | None) -> None:
         context = click.Context(
-            command, info_name=path.rpartition(" ")[2], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+            command,
+            info_name=path.rpartition(" ")[2],
+            parent=parent,
+            **command.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH},
         )
         depth = "##" if parent is None or parent.parent is None else "###"
         help_text = command.get_help(context)

@@ -53,7 +53,7 @@ class StreamCoverage:
     asked: tuple[Span, ...]
     """What runs set out to read."""
     gaps: tuple[Gap, ...]
-    purged: tuple[Span, ...]
+    purged: tuple[Span, ...] = ()
     """What was deleted on purpose: neither covered nor a gap, and never to be read again."""
     recorded_unreadable: tuple[Span, ...]
     """What entries have recorded as lost."""

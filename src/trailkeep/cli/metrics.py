@@ -49,4 +49,8 @@ def _samples(stream: dict[str, Any], key: str, at: datetime) -> list[tuple[dict[
 
 def _labels(stream: dict[str, Any], **more: str) -> str:
     labels = {"organization_id": stream["organization_id"], "kind": stream["kind"], "region": stream["region"], **more}
-    return ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -114,7 +114,7 @@ def plan_stream(stream: Stream, known: StreamCoverage | None, request: Request, 
 
 def _lost(known: StreamCoverage, edge: datetime) -> list[Span]:
     """What lies behind `edge` unread, be it a gap or all since the last run, and is not recorded as lost yet."""
-    ends = [span.end for span in (*known.covered, *known.asked)]
+    ends = [span.end for span in (*known.covered, *known.asked, *known.purged)]
     missing = [gap.span for gap in known.gaps]
     if ends and max(ends) < edge:
         missing.append(Span(max(ends), edge))

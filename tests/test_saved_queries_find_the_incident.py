@@ -1,0 +1,206 @@
+"""What happened in the demo Organization is found by the saved queries that claim to answer for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from demo_archive import DemoArchive, clock, demo_archive
+from trailkeep.analysis import Question, open_result
+from trailkeep.queries import discover, load, query_folders
+from trailkeep.store import Archive
+
+if TYPE_CHECKING:
+    from trailkeep.demo.story import Organization
+    from trailkeep.queries import SavedQuery
+
+SHIPPED = discover(query_folders((), directory=Path("/nonexistent")))
+QUERIES = {found.name: load(found.name, found.path) for found in SHIPPED.values()}
+
+ID_COLUMNS = ("id", "ids", "step_ids", "event_id", "event_ids")
+
+BY_IDS = {
+    "access/failed-then-success": {"brute-force": "the login that succeeded"},
+    "access/logins-without-second-factor": {"login-without-mfa": "all"},
+    "defence/audit-trail-tampering": {"export-deleted": "all"},
+    "defence/network-opened": {"network-opened": "all"},
+    "exfiltration/data-exported": {"data-exported": "all"},
+    "persistence/api-keys-created": {"keys-created": "all"},
+    "persistence/backdoor-sequence": {"backdoor": "all"},
+    "privilege/broad-policies": {"broad-policy": "all"},
+}
+"""Queries with a row for each event, the step that their question is about, and which of its events they give."""
+
+BY_FIGURES = {
+    "access/login-failures": "stuffing",
+    "impact/compute-spike": "gpu-servers",
+    "impact/mass-deletes": "mass-delete",
+    "privilege/denied-bursts": "denied-probes",
+}
+"""Queries that give a burst as one row of figures."""
+
+WITHOUT_A_STEP = {
+    "coverage/what-is-held",
+    "scope/address-activity",
+    "scope/principal-origins",
+    "scope/principal-timeline",
+    "scope/resource-history",
+}
+"""Queries whose question no single step of the incident answers; what they give is checked by itself."""
+
+ALSO_SHOWN = {"alerts-disabled": "defence/audit-trail-tampering", "cockpit-silenced": "defence/audit-trail-tampering"}
+"""Steps with a question of their own, for which a query about another question serves as well."""
+
+WITHOUT_A_QUERY = {
+    "after-containment",
+    "application-created",
+    "backups-destroyed",
+    "cleanup",
+    "console-session",
+    "containment",
+    "denied-then-allowed",
+    "keys-for-another",
+    "new-user-agent",
+    "new-zone",
+    "quota-notice",
+    "secret-read",
+    "silent-backup",
+    "ssh-key",
+    "user-data",
+}
+"""Steps that no saved query answers for yet."""
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
+    return demo_archive(tmp_path_factory)
+
+
+def rows(demo: DemoArchive, name: str, **given: str) -> list[dict[str, Any]]:
+    question = Question.of(QUERIES[name], given=given)
+    with open_result(Archive.open(demo.path), question, now=clock()) as result:
+        return [row for batch in result.batches() for row in batch.to_pylist()]
+
+
+def ids(found: list[dict[str, Any]]) -> set[str]:
+    """Every event id that rows name, in whichever of the columns for it."""
+    named: set[str] = set()
+    for row in found:
+        for column in ID_COLUMNS:
+            value = row.get(column)
+            named.update([value] if isinstance(value, str) else value or ())
+    return named
+
+
+def by_attacker(demo: DemoArchive, name: str) -> list[dict[str, Any]]:
+    """The rows about the attacker's own application."""
+    backdoor = demo.organization.incident.backdoor_application_id
+    return [row for row in rows(demo, name) if row["principal_id"] == backdoor]
+
+
+def steps_of(organization: Organization, saved: SavedQuery) -> list[str]:
+    return [step.label for step in organization.incident.steps if step.question == saved.question]
+
+
+@pytest.mark.parametrize(("name", "label"), [(name, label) for name, found in BY_IDS.items() for label in found])
+def test_a_query_gives_the_events_of_the_step_it_asks_about(demo: DemoArchive, name: str, label: str) -> None:
+    step = demo.organization.incident.step(label)
+    expected = set(step.event_ids) if BY_IDS[name][label] == "all" else {step.event_ids[-1]}
+    assert expected <= ids(rows(demo, name))
+
+
+@pytest.mark.parametrize(("label", "name"), ALSO_SHOWN.items())
+def test_a_query_gives_the_events_of_a_step_with_a_question_of_its_own(
+    demo: DemoArchive, label: str, name: str
+) -> None:
+    assert set(demo.organization.incident.step(label).event_ids) <= ids(rows(demo, name))
+
+
+class TestABurstIsOneRowOfFigures:
+    def test_failed_logins(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        (found,) = [row for row in rows(demo, "access/login-failures") if row["source_ip"] == incident.attacker_ips[0]]
+        assert found["failures"] == len(incident.step("stuffing").event_ids)
+        assert found["users"] > 5
+        assert found["successes"] == 1
+        assert found["countries"] == ["SC"]
+
+    def test_denied_calls(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        (found,) = rows(demo, "privilege/denied-bursts")
+        assert found["principal_id"] == incident.stolen_application_id
+        assert found["denied"] == len(incident.step("denied-probes").event_ids)
+        assert found["source_ips"] == [incident.attacker_ips[1]]
+
+    def test_servers(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        (found,) = by_attacker(demo, "impact/compute-spike")
+        assert (found["calls"], found["succeeded"]) == (len(incident.step("gpu-servers").event_ids),) * 2
+        assert (found["localities"], found["machine_types"]) == (["pl-waw-2"], ["H100-2-80G"])
+
+    def test_deletions(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        (found,) = by_attacker(demo, "impact/mass-deletes")
+        assert found["deletions"] == len(incident.step("mass-delete").event_ids)
+        assert found["methods"] == ["DeleteDatabaseBackup", "DeleteServer"]
+
+
+class TestQueriesAboutAnything:
+    def test_an_attacker_s_address_shows_all_that_came_from_it_and_nothing_else(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        found = rows(demo, "scope/address-activity", address=incident.attacker_ips[1])
+        assert set(incident.step("denied-probes").event_ids) <= ids(found)
+        assert set(incident.step("keys-created").event_ids) <= ids(found)
+        assert {row["source_ip"] for row in found} == {incident.attacker_ips[1]}
+        assert {row["actor_id"] for row in found} == {incident.stolen_application_id}
+
+    def test_a_stolen_key_is_told_by_its_second_origin(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        found = rows(demo, "scope/principal-origins", principal=incident.stolen_application_id)
+        (attacker,) = [row for row in found if row["source_ip"] == incident.attacker_ips[1]]
+        assert attacker["denied"] == len(incident.step("denied-probes").event_ids)
+        assert len(found) > 1
+
+    def test_the_backdoor_s_timeline_begins_with_its_creation(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        found = rows(demo, "scope/principal-timeline", principal=incident.backdoor_application_id)
+        assert found[0]["id"] == incident.step("application-created").event_ids[0]
+        for label in ("ssh-key", "export-deleted", "gpu-servers", "backups-destroyed", "after-containment"):
+            assert set(incident.step(label).event_ids) <= ids(found), label
+
+    def test_a_key_s_history_is_its_making_and_its_end(self, demo: DemoArchive) -> None:
+        incident = demo.organization.incident
+        made = {row["id"]: row["access_keys"] for row in rows(demo, "persistence/api-keys-created")}
+        key, second = (made[each][0] for each in incident.step("keys-created").event_ids)
+        found = rows(demo, "scope/resource-history", resource=key)
+        assert [row["action"] for row in found] == ["CreateAPIKey", "DeleteAPIKey"]
+        assert found[1]["event_id"] in incident.step("containment").event_ids
+        assert [row["action"] for row in rows(demo, "scope/resource-history", resource=second)] == ["CreateAPIKey"]
+
+    def test_what_is_held_counts_every_event_and_misses_nothing(self, demo: DemoArchive) -> None:
+        found = rows(demo, "coverage/what-is-held")
+        assert {row["state"] for row in found} == {"held"}
+        held = sum(row["events"] for row in found)
+        told = sum(map(len, demo.organization.events.values()))
+        # The oldest seconds have left the 90 days since.
+        assert told - 25 <= held <= told
+
+
+def test_every_query_that_asks_about_a_step_is_checked(demo: DemoArchive) -> None:
+    asked = {
+        name: set(steps_of(demo.organization, saved))
+        for name, saved in QUERIES.items()
+        if steps_of(demo.organization, saved)
+    }
+    checked = {name: set(found) for name, found in BY_IDS.items()}
+    checked |= {name: {label} for name, label in BY_FIGURES.items()}
+    assert asked == checked
+    assert set(QUERIES) - set(asked) == WITHOUT_A_STEP
+
+
+def test_every_step_has_its_query_or_is_known_to_have_none(demo: DemoArchive) -> None:
+    answered = {label for found in BY_IDS.values() for label in found} | {*BY_FIGURES.values()} | {*ALSO_SHOWN}
+    assert {step.label for step in demo.organization.incident.steps} == answered | WITHOUT_A_QUERY
+    assert not answered & WITHOUT_A_QUERY
