@@ -1,4 +1,4 @@
-"""`trailkeep sync` and `status` as a user runs them: stdout is data, stderr is talk, the exit code says what happened."""
+"""`trailkeep sync` and `trailkeep status` as commands: what they print, what they exit with, what they leave."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +25,7 @@ from trailkeep.store import Archive, Writer, read_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from trailkeep.demo.serve import Served
 
@@ -313,11 +313,15 @@ def test_a_remote_that_refuses_ends_with_3_and_touches_nothing(
     assert (done.code, done.stdout) == (3, "")
     assert said in done.stderr
     assert shell.tree() == {}
-    shell.emulator.faults = Faults()
+
+
+def test_an_archive_is_not_touched_by_a_run_that_is_refused(shell: Shell) -> None:
     assert shell.run("sync").code == 0
     before = shell.tree()
-    shell.emulator.faults = faults
-    assert shell.run("sync", **environ).code == 3
+    for faults in (Faults(revoked_key=ALWAYS), Faults(redirect=ALWAYS), Faults(absent_regions=REGIONS)):
+        shell.emulator.faults = faults
+        assert shell.run("sync").code == 3
+    assert shell.run("sync", "--since", "2999-01-01").code == 3
     assert shell.tree() == before
 
 
@@ -327,7 +331,8 @@ def test_a_region_asked_for_by_name_must_be_there(shell: Shell) -> None:
     assert done.code == 3
     assert "failed: system nl-ams" in done.stderr
     done = shell.run("sync")
-    assert (done.code, done.stderr) == (3, done.stderr)
+    assert (done.code, done.stderr) == (0, "")
+    assert "lost" not in done.stdout
 
 
 def test_a_region_that_offers_nothing_is_said_and_no_error(shell: Shell) -> None:
@@ -438,8 +443,6 @@ def test_a_signal_before_the_first_answer_ends_with_130_and_no_archive(shell: Sh
 
 def test_the_secret_is_in_nothing_that_runs_say_or_write(shell: Shell) -> None:
     assert shell.run("-v", "sync").code == 0
-    assert shell.run("-v", "-v", "sync", "--format", "json").code == 0
-    assert shell.run("-v", "status").code == 0
     shell.emulator.faults = Faults(revoked_key=ALWAYS)
     assert shell.run("-v", "sync").code == 3
     shell.emulator.faults = Faults(redirect=ALWAYS, redirect_to=f"{shell.served.url}/elsewhere")
@@ -454,10 +457,8 @@ def test_the_secret_is_in_nothing_that_runs_say_or_write(shell: Shell) -> None:
     assert not any("elsewhere" in each.path for each in shell.emulator.requests)
 
 
-@pytest.mark.parametrize("key", ["with\nnewline", "with space", "clé", "x\x00y"])
+@pytest.mark.parametrize("key", ["with\nnewline", "clé"])
 def test_a_key_that_is_none_is_not_repeated(shell: Shell, key: str) -> None:
-    if "\x00" in key:
-        pytest.skip("an environment variable cannot hold it")
     done = shell.run("sync", SCW_SECRET_KEY=key)
     assert (done.code, done.stdout) == (2, "")
     assert key not in done.stderr

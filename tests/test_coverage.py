@@ -126,6 +126,23 @@ def test_a_gap_is_unreadable_as_far_as_it_lies_behind_the_retention() -> None:
     assert ledger.coverage(NOW + timedelta(days=30)).gaps == unreadable(days(-10, 5))
 
 
+def test_an_archive_that_begins_a_little_later_than_asked_has_lost_nothing() -> None:
+    """A first run that failed and was repeated within the hour would otherwise be an alarm for ever."""
+    begun = Span(EDGE + timedelta(minutes=5), NOW)
+    ledger = Entries()
+    ledger.add(asked=Span(EDGE, NOW), outcome="failed")
+    ledger.add(begun, asked=begun)
+    later = NOW + timedelta(minutes=20)
+    assert ledger.coverage(later).gaps == ()
+    longer = Entries()
+    longer.add(asked=Span(EDGE - timedelta(hours=2), NOW), outcome="failed")
+    longer.add(begun, asked=begun)
+    assert longer.coverage(later).gaps == unreadable(Span(EDGE - timedelta(hours=2), begun.start))
+    inside = Entries()
+    inside.add(Span(EDGE, EDGE + timedelta(minutes=1)), begun)
+    assert inside.coverage(later).gaps == unreadable(Span(EDGE + timedelta(minutes=1), begun.start))
+
+
 def test_what_was_recorded_as_lost_stays_lost_whatever_the_clock_says() -> None:
     ledger = Entries()
     ledger.add(days(-20, -10), days(5, 6), lost=(days(-10, 0),))

@@ -45,7 +45,7 @@ def known(*covered: Span, gaps: tuple[Gap, ...] = (), recorded: tuple[Span, ...]
     return StreamCoverage(
         stream=STREAM,
         covered=covered,
-        asked=(),
+        asked=tuple(gap.span for gap in gaps),
         gaps=gaps,
         purged=(),
         recorded_unreadable=recorded,

@@ -36,9 +36,7 @@ class Fed:
     def path(self) -> Path:
         return self.folder / "data"
 
-    def covered(
-        self, start: timedelta, end: timedelta, *, kind: str = "api", region: str = "fr-par"
-    ) -> CoverageRecord:
+    def covered(self, start: timedelta, end: timedelta, *, kind: str = "api", region: str = "fr-par") -> CoverageRecord:
         return CoverageRecord(
             organization_id=ORGANIZATION,
             kind=kind,

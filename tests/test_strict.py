@@ -180,9 +180,7 @@ class TestStrict:
                 )
             )
         (said,) = warnings(ask(tmp_path, "--since", days_ago(299)))
-        assert said == (
-            f"warning: api fr-par: {days_ago(200)} to {days_ago(150)} is not in the archive: it was lost"
-        )
+        assert said == (f"warning: api fr-par: {days_ago(200)} to {days_ago(150)} is not in the archive: it was lost")
 
     def test_many_gaps_are_not_told_one_by_one(self, tmp_path: Path) -> None:
         with Writer(tmp_path / "data", clock=lambda: NOW) as writer:

@@ -12,7 +12,7 @@ from trailkeep.streams import RETENTION_DAYS, Kind, Stream
 from trailkeep.timespan import Span, intersect, parse_moment, span_or_none, subtract, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from trailkeep.store import Ledger
 
 RETENTION = timedelta(days=RETENTION_DAYS)
+
+BEGINNING = timedelta(hours=1)
+"""So much of the oldest time may leave the retention while a first run goes on, or is repeated after a failure. The
+stream's archive then begins that much later; nothing is called lost."""
 
 STALE = timedelta(hours=24)
 """How old the last sync may be before a question up to now is told that the newest events are missing."""
@@ -144,6 +148,11 @@ def coverage_tables(ledger: Ledger, now: datetime) -> dict[str, pa.Table]:
     }
 
 
+def is_beginning(lost: Span, asked_from: datetime, covered: Sequence[Span]) -> bool:
+    """Whether a lost span only makes the archive of its stream begin a little later than was first asked for."""
+    return lost.end - asked_from < BEGINNING and (not covered or lost.end <= covered[0].start)
+
+
 class _Folded:
     """What has been read of one stream's records so far."""
 
@@ -163,8 +172,9 @@ class _Folded:
         # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
         edge = now - RETENTION
         lost = [*self.unreadable, *(Span(gap.start, edge) for gap in missing if gap.start < edge)]
+        unreadable = [span for span in intersect(missing, lost) if not is_beginning(span, hull[0].start, covered)]
         gaps = [
-            *(Gap(span=span, reason=GapReason.UNREADABLE) for span in intersect(missing, lost)),
+            *(Gap(span=span, reason=GapReason.UNREADABLE) for span in unreadable),
             *(Gap(span=span, reason=GapReason.UNREAD) for span in subtract(missing, lost)),
         ]
         return StreamCoverage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,10 @@ def demo(
     from trailkeep.demo.serve import serve
     from trailkeep.demo.story import demo_organization
 
-    if keep is not None and keep.exists() and any(keep.iterdir()):
-        raise UsageError(f"{keep} is not empty", hint="Name a new folder with --keep.")
+    if keep is not None and keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
+        raise UsageError(f"{keep} is not an empty folder", hint="Name a new folder with --keep.")
+    # SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     output.write_text("A demo Organization is born: 90 days of people and machines at work, and one incident.\n")
     organization = demo_organization(now=now())
     with (

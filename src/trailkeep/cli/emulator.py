@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shlex
 import signal
-import threading
 from dataclasses import fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -21,11 +22,15 @@ from trailkeep.timespan import parse_age
 if TYPE_CHECKING:
     from trailkeep.demo.faults import Faults, When
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 
 @app.command()
 def emulator(
     *,
-    port: Annotated[int, typer.Option(metavar="PORT", help="The port to listen on; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
+    ] = 0,
     days: Annotated[int, typer.Option(metavar="N", min=1, help="How many days the demo Organization lived.")] = 90,
     events_per_day: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="How busy it is (default: about 280).")
@@ -55,12 +60,11 @@ def emulator(
         return
     faults = parse_faults(fault or [])
     organization = demo_organization(now=now(), days=days, seed=seed, events_per_day=events_per_day)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    # Blocked, the signals wait for `sigwait`, whenever they come; a handler could be called too early to end a wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         served = serve(Emulator(organization, clock=now, faults=faults, seed=seed), port=port)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise StoreError(
             f"cannot listen on port {port}: {error}", hint="Name another port, or 0 for a free one."
         ) from None
@@ -74,7 +78,7 @@ def emulator(
             output.write_text(f"export {name}={shlex.quote(value)}")
         output.flush()
         diagnostics.say("the emulator runs until Ctrl-C; put the lines above into another shell, then `trailkeep sync`")
-        stop.wait()
+        signal.sigwait(STOPPING)
 
 
 def parse_faults(texts: list[str]) -> Faults:
@@ -105,7 +109,7 @@ def _parse(kind: str, value: str) -> Any:
     if kind == "timedelta":
         return -parse_age(value[1:]) if value.startswith("-") else parse_age(value)
     if kind.startswith("Literal"):
-        if f'"{value}"' not in kind:
+        if value not in _choices(kind):
             raise ValueError(value)
         return value
     if kind.startswith("Collection"):
@@ -115,8 +119,20 @@ def _parse(kind: str, value: str) -> Any:
     if kind.startswith("tuple"):
         return tuple(int(each) for each in value.split(","))
     if kind.startswith("int"):
-        return int(value)
-    return float(value) if kind.startswith("float") else value
+        return _positive(int(value))
+    return _positive(float(value)) if kind.startswith("float") else value
+
+
+def _positive(number: float) -> float:
+    """The number, where it can be a limit, a size or a time."""
+    if not 0 < number < math.inf:
+        raise ValueError(number)
+    return number
+
+
+def _choices(kind: str) -> list[str]:
+    """The texts that a ``Literal[...]`` names."""
+    return re.findall(r"""['"](.*?)['"]""", kind)
 
 
 def _parse_when(value: str) -> When:
@@ -126,11 +142,12 @@ def _parse_when(value: str) -> When:
     name, _, number = condition.rpartition(":")
     if condition == "always":
         return When(every=ALWAYS.every, path=path)
-    if name == "every":
-        return When(every=int(number), path=path)
-    if name == "first":
-        return When(first=int(number), path=path)
-    return When(rate=float(condition), path=path)
+    if name in ("every", "first") and int(number) > 0:
+        return When(**{name: int(number)}, path=path)
+    rate = float(condition)
+    if not 0 <= rate <= 1:
+        raise ValueError(rate)
+    return When(rate=rate, path=path)
 
 
 def _takes(kind: str) -> str:
@@ -138,7 +155,13 @@ def _takes(kind: str) -> str:
         return "a probability such as 0.1, every:5, first:3 or always, with @nl-ams for some paths only"
     if kind == "timedelta":
         return "a length of time such as 30m or -1h"
-    return kind.removeprefix("Literal").strip("[]") if kind.startswith("Literal") else kind
+    if kind == "bool":
+        return "true or false"
+    if kind.startswith("Literal"):
+        return " or ".join(_choices(kind))
+    if kind.startswith(("Collection", "tuple")):
+        return "numbers with commas between them" if "int" in kind else "names with commas between them"
+    return "a whole number" if kind.startswith("int") else "a number" if kind.startswith("float") else "a text"
 
 
 def _shown(default: object) -> str:

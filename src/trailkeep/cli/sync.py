@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 SHORTEST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(hours=1)
 """While the API fails, the pause between two runs of a watch grows to this."""
+HEAR_SIGNALS_SECONDS = 1.0
+DOUBLINGS = 12
+"""So many lead from the shortest pause past the longest; the numbers must not grow for as long as an API is gone."""
 
 
 @app.command()
@@ -126,10 +129,16 @@ def keep_watch(once: Callable[[], None], pause: timedelta, stop: threading.Event
         except typer.Exit as ended:
             failures += bool(ended.exit_code)
         output.flush()
-        seconds = min(pause * 2**failures, max(pause, LONGEST_PAUSE)).total_seconds()
+        seconds = min(pause * 2 ** min(failures, DOUBLINGS), max(pause, LONGEST_PAUSE)).total_seconds()
         if failures:
             diagnostics.say(f"trying again in {seconds:.0f} s")
-        stop.wait(seconds)
+        _wait(stop, seconds)
+
+
+def _wait(stop: threading.Event, seconds: float) -> None:
+    """Wait for `stop`, in slices: a signal that arrives as a wait begins is heard only when that wait ends."""
+    while seconds > 0 and not stop.wait(min(seconds, HEAR_SIGNALS_SECONDS)):
+        seconds -= HEAR_SIGNALS_SECONDS
 
 
 def _pause(watch: str | None) -> timedelta | None:

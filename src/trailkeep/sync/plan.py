@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from trailkeep.coverage import RETENTION, StreamCoverage
+from trailkeep.coverage import RETENTION, StreamCoverage, is_beginning
 from trailkeep.errors import UsageError
 from trailkeep.streams import Stream
 from trailkeep.timespan import Span, format_time, span_or_none, subtract, union
@@ -114,12 +114,15 @@ def plan_stream(stream: Stream, known: StreamCoverage | None, request: Request, 
 
 def _lost(known: StreamCoverage, edge: datetime) -> list[Span]:
     """What lies behind `edge` unread, be it a gap or all since the last run, and is not recorded as lost yet."""
-    ends = [span.end for span in (*known.covered, *known.asked, *known.purged)]
+    hull = union([*known.covered, *known.asked, *known.purged])
+    if not hull:
+        return []
     missing = [gap.span for gap in known.gaps]
-    if ends and max(ends) < edge:
-        missing.append(Span(max(ends), edge))
+    if hull[-1].end < edge:
+        missing.append(Span(hull[-1].end, edge))
     behind = [span_or_none(span.start, min(span.end, edge)) for span in missing]
-    return subtract([span for span in behind if span is not None], known.recorded_unreadable)
+    lost = subtract([span for span in behind if span is not None], known.recorded_unreadable)
+    return [span for span in lost if not is_beginning(span, hull[0].start, known.covered)]
 
 
 def _moment(asked: datetime | timedelta | None, now: datetime) -> datetime | None:
