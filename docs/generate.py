@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-WIDTH = 100
+WIDTH = 98
+"""As on a terminal of 100 columns or more."""
 
 
 def commands() -> str:
@@ -33,7 +34,7 @@ def commands() -> str:
             command,
             info_name=path.rpartition(" ")[2],
             parent=parent,
-            **command.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH},
+            **command.context_settings | {"terminal_width": WIDTH},
         )
         depth = "##" if parent is None or parent.parent is None else "###"
         help_text = command.get_help(context)

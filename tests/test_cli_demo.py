@@ -111,6 +111,10 @@ class TestDemo:
             for line in process.stdout:
                 if line.startswith("$ trailkeep sync"):
                     break
+            deadline = time.monotonic() + TIMEOUT_SECONDS
+            while not [*tmp_path.glob("trailkeep-demo-*/data/ledger")]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
             os.killpg(process.pid, signal.SIGTERM)
             process.stdout.read()
             assert process.wait(timeout=30) == 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shlex
@@ -74,9 +73,18 @@ class TestReference:
 
     @pytest.mark.parametrize("name", ["", "sync", "queries list"])
     def test_a_help_block_is_what_help_prints(self, tmp_path: Path, name: str) -> None:
-        done = run(tmp_path, *name.split(), "--help", COLUMNS="102")
+        called = "import sys; sys.argv[0] = 'trailkeep'; from trailkeep.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", called, *name.split(), "--help"],
+            cwd=tmp_path,
+            env=environment(COLUMNS="120"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0
-        assert done.stdout.strip() in text_of("docs/commands.md")
+        block = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        assert f"```text\n{block}\n```" in text_of("docs/commands.md")
 
     def test_every_setting_is_documented(self) -> None:
         rows = dict(re.findall(r"^\| (\w+) \|(.*)$", text_of("docs/settings.md"), re.MULTILINE))
@@ -100,7 +108,6 @@ class Shown:
     page: str
     words: tuple[str, ...]
     stdin: str
-    in_a_block: bool
 
     def __str__(self) -> str:
         return f"{self.page}: {shlex.join(('trailkeep', *self.words))}"
@@ -126,20 +133,21 @@ def split_words(line: str) -> list[list[str]]:
 
 def shown_on(page: Path) -> Iterator[Shown]:
     text = page.read_text(encoding="utf-8")
-    lines: list[tuple[bool, str]] = []
+    lines: list[str] = []
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         if language in ("console", "sh", "cron", "ini"):
-            lines += [(True, line.removeprefix("$ ")) for line in block.splitlines()]
+            lines += [line.removeprefix("$ ") for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
-    lines += [(False, span.replace("\n", " ")) for span in re.findall(r"`(trailkeep [^`]+)`", prose)]
-    for in_a_block, line in lines:
+    lines += [span.replace("\n", " ") for span in re.findall(r"`(trailkeep [^`]+)`", prose)]
+    for line in lines:
         if not re.search(r"(^|[\s/])trailkeep ", line):
             continue
         stdin = ""
         for words in split_words(line.removeprefix("ExecStart=")):
-            at = next((at for at, word in enumerate(words) if word.rpartition("/")[2] == "trailkeep"), None)
-            if at is not None and not words[at + 1 : at + 2] == ["into"]:
-                yield Shown(page.relative_to(ROOT).as_posix(), tuple(words[at + 1 :]), stdin, in_a_block)
+            while words and re.fullmatch(r"[\d*/]+", words[0]):
+                words.pop(0)  # When cron runs it.
+            if words and words[0].rpartition("/")[2] == "trailkeep":
+                yield Shown(page.relative_to(ROOT).as_posix(), tuple(words[1:]), stdin)
             stdin = " ".join(words[1:]) + "\n" if words[:1] == ["echo"] else ""
 
 
@@ -150,7 +158,7 @@ NEEDS_MORE = {
     ("config", "policy", "--application", "ID"): "ID stands for an id",
     ("config", "policy"): "asks for whom",
     ("verify", "--expect-head", "42:9f86..."): "a head of another archive",
-    ("verify", "--expect-head", "42:<sha256>"): "a head of another archive",
+    ("verify", "--expect-head", "42:"): "a head of another archive",
     ("verify", "--signer", "allowed_signers"): "needs the file",
     ("sign", "--key", "~/.ssh/id_ed25519"): "needs the key",
     ("repair", "--from", "DIR"): "DIR stands for a copy",
@@ -292,9 +300,9 @@ def tracked() -> list[Path]:
 
 
 def test_no_file_names_a_package_index_or_a_path_of_this_machine() -> None:
+    # Brackets, so that the pattern does not find itself.
     index = re.compile(
-        rb"index-url|find-links|pythonhosted\.org|pypi\.org|https?://[^\s\"'<>]*/simple\b",
-        re.IGNORECASE,
+        rb"index[-]url|find[-]links|pythonhosted[.]org|pypi[.]org|https?://[^\s\"'<>]*/simpl[e]\b", re.IGNORECASE
     )
     places = {str(ROOT), sys.prefix, os.path.realpath(sys.prefix)}
     here = re.compile(b"|".join(re.escape(place.encode()) + rb"(?![\w.-])" for place in places if place.count("/") > 1))
@@ -302,8 +310,3 @@ def test_no_file_names_a_package_index_or_a_path_of_this_machine() -> None:
         content = path.read_bytes()
         for found in (index.search(content), here.search(content)):
             assert found is None, f"{path.relative_to(ROOT)}: {found[0]!r}" if found else ""
-
-
-def test_every_module_of_the_package_says_what_it_is() -> None:
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path.relative_to(ROOT)

@@ -79,14 +79,25 @@ def demo(
         for number, (story, arguments) in enumerate(STEPS, start=1):
             output.write_text(f"[{number}/{len(STEPS)}] {story}\n$ {_typed(('trailkeep', *arguments))}")
             output.flush()
-            ended = subprocess.run(  # noqa: S603 - our own program, with arguments written above
-                [sys.executable, "-m", "trailkeep", *arguments], env=environment, cwd=folder, check=False
-            )
-            if ended.returncode != ExitCode.DONE:
-                raise typer.Exit(ended.returncode)
+            code = _ended(arguments, environment, folder)
+            if code != ExitCode.DONE:
+                raise typer.Exit(code)
             output.write_text("")
     for line in _what_next(keep, organization.incident.began_at.strftime("%Y-%m-%d")):
         output.write_text(line)
+
+
+def _ended(arguments: tuple[str, ...], environment: dict[str, str], folder: str) -> int:
+    """The exit code of one command; a command that is running when the demo is stopped is stopped first."""
+    with subprocess.Popen(  # noqa: S603 - our own program, with arguments written above
+        [sys.executable, "-m", "trailkeep", *arguments], env=environment, cwd=folder
+    ) as running:
+        try:
+            return running.wait()
+        except KeyboardInterrupt:
+            running.terminate()
+            running.wait()
+            raise
 
 
 def _what_next(kept: Path | None, incident_day: str) -> list[str]:

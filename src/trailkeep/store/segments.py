@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -87,8 +88,8 @@ def raw_digests(raw: pa.ChunkedArray) -> Iterator[bytes]:
             continue
         offsets = memoryview(offsets_buffer).cast("i")[chunk.offset : chunk.offset + len(chunk) + 1]
         content = memoryview(content_buffer)
-        for index in range(len(chunk)):
-            yield hashlib.sha256(content[offsets[index] : offsets[index + 1]]).digest()
+        for start, end in pairwise(offsets):
+            yield hashlib.sha256(content[start:end]).digest()
 
 
 def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -> pa.Table:
