@@ -142,8 +142,10 @@ def _parse_when(value: str) -> When:
     name, _, number = condition.rpartition(":")
     if condition == "always":
         return When(every=ALWAYS.every, path=path)
-    if name in ("every", "first") and int(number) > 0:
-        return When(**{name: int(number)}, path=path)
+    if name == "every" and int(number) > 0:
+        return When(every=int(number), path=path)
+    if name == "first" and int(number) > 0:
+        return When(first=int(number), path=path)
     rate = float(condition)
     if not 0 <= rate <= 1:
         raise ValueError(rate)
