@@ -57,6 +57,8 @@ class StreamCoverage:
     asked: tuple[Span, ...]
     """What runs set out to read."""
     gaps: tuple[Gap, ...]
+    edge: datetime | None = None
+    """The first moment that the API still has, when this was told."""
     purged: tuple[Span, ...] = ()
     """What was deleted on purpose: neither covered nor a gap, and never to be read again."""
     recorded_unreadable: tuple[Span, ...]
@@ -72,9 +74,13 @@ class StreamCoverage:
         return self.covered[-1].end if self.covered else None
 
     def oldest_unread(self) -> datetime | None:
-        """The first moment that is still to be read: the first readable gap's, or else the covered end."""
+        """The first moment that is still to be read: the first readable gap's, or else the covered end.
+
+        Never one that has fallen behind the API's retention: nothing can read that any more.
+        """
         readable = [gap.span.start for gap in self.gaps if gap.reason is GapReason.UNREAD]
-        return min(readable) if readable else self.end
+        first = min(readable) if readable else self.end
+        return max(first, self.edge) if first and self.edge else first
 
 
 def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
@@ -104,10 +110,14 @@ def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
 class Missing:
     """A part of an asked span that a stream does not cover."""
 
-    stream: Stream
+    stream: Stream | None
+    """None where nothing of any stream was ever read."""
     span: Span
     reason: str
     """In words that follow "it was": why an answer over the span may be incomplete."""
+
+    def __str__(self) -> str:
+        return f"{self.stream or 'every stream'}: {self.span} is not in the archive: it was {self.reason}"
 
 
 def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended: bool) -> list[Missing]:
@@ -117,7 +127,10 @@ def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended:
     last sync counts only when that was more than `STALE` ago.
     """
     found: list[Missing] = []
-    for each in stream_coverage(ledger, now):
+    streams = stream_coverage(ledger, now)
+    if not any(each.covered or each.purged for each in streams):
+        return [Missing(stream=None, span=asked or Span(now - RETENTION, now), reason="never read")]
+    for each in streams:
         if not each.covered and each.not_offered_since:
             continue
         known = union([*each.covered, *each.purged])
@@ -168,9 +181,11 @@ class _Folded:
     def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
         covered, purged = subtract(self.covered, self.purged), union(self.purged)
         hull = union([*covered, *self.asked.values()])
-        missing = subtract([Span(hull[0].start, hull[-1].end)], [*covered, *purged]) if hull else []
-        # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
         edge = now - RETENTION
+        # A stream that nobody reads any more goes on losing what falls behind the edge.
+        extent = [Span(hull[0].start, max(hull[-1].end, edge))] if hull else []
+        missing = subtract(extent, [*covered, *purged])
+        # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
         lost = [*self.unreadable, *(Span(gap.start, edge) for gap in missing if gap.start < edge)]
         unreadable = [span for span in intersect(missing, lost) if not is_beginning(span, hull[0].start, covered)]
         gaps = [
@@ -183,6 +198,7 @@ class _Folded:
             asked=tuple(union(self.asked.values())),
             gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
             purged=tuple(purged),
+            edge=edge,
             recorded_unreadable=tuple(union(self.unreadable)),
             not_offered_since=self.not_offered_since,
             last_read_at=self.last_read_at,

@@ -159,7 +159,7 @@ def _say_rows(counted: _Limited, delivery: Delivery) -> None:
 def _say_missing(missing: list[Missing]) -> None:
     """Warn that the answer is about less than was asked."""
     for each in missing[:MISSING_LINES]:
-        diagnostics.warn(f"{each.stream}: {each.span} is not in the archive: it was {each.reason}")
+        diagnostics.warn(str(each))
     if len(missing) > MISSING_LINES:
         diagnostics.warn(f"and {len(missing) - MISSING_LINES} more such spans: `trailkeep status` lists the gaps")
 
