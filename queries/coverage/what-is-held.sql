@@ -1,8 +1,9 @@
 /* ---
 title = "What is held, and what is missing, stream by stream"
 description = """
-Every span of the asked time that was read in full, with its number of events, and every span that was not. Read this
-before anything else: an empty answer from a span that was never read proves nothing.
+Every span of the asked time that was read in full, with its number of events, and every span that was not: unread, or
+unreadable because it fell behind the API's 90 days. Read this before anything else: an empty answer from a span that was
+never read proves nothing.
 """
 question = 1
 blind_spots = ["What Scaleway does not log is missing from a span that is held in full: reads, lists, Object Storage."]
@@ -15,6 +16,11 @@ WITH spans AS (
     SELECT organization_id, kind, region, 'held' AS state, NULL AS reason, start_at, end_at FROM coverage
     UNION ALL
     SELECT organization_id, kind, region, 'missing', reason, start_at, end_at FROM gaps
+    UNION ALL
+    -- A stream that its region does not have is missing all along, and nobody's fault.
+    SELECT organization_id, kind, region, 'not offered', 'the region answered that it has none', $since, $until
+    FROM streams
+    WHERE not_offered_at IS NOT NULL
 ),
 asked AS (
     SELECT

@@ -151,13 +151,14 @@ def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended:
 
 
 def coverage_tables(ledger: Ledger, now: datetime) -> dict[str, pa.Table]:
-    """The tables behind the views ``coverage`` and ``gaps``: spans by stream, with half-open UTC times."""
+    """The tables ``coverage`` and ``gaps`` (spans by stream, half-open, UTC) and ``streams`` (one row for each)."""
     streams = stream_coverage(ledger, now)
     covered = [(each.stream, span) for each in streams for span in each.covered]
     gaps = [(each.stream, gap) for each in streams for gap in each.gaps]
     return {
         "coverage": _table(covered),
         "gaps": _table([(stream, gap.span) for stream, gap in gaps], [str(gap.reason) for _stream, gap in gaps]),
+        "streams": _stream_table(streams),
     }
 
 
@@ -211,6 +212,23 @@ def _stream(record: CoverageRecord | StreamRecord) -> Stream:
 
 def _span(record: CoverageRecord) -> Span:
     return Span(parse_moment(record.start), parse_moment(record.end))
+
+
+def _stream_table(streams: list[StreamCoverage]) -> pa.Table:
+    import pyarrow as pa
+
+    def moments(texts: Iterable[str | None]) -> pa.Array:
+        return pa.array([parse_moment(text) if text else None for text in texts], TIMESTAMP)
+
+    return pa.table(
+        {
+            "organization_id": pa.array([each.stream.organization_id for each in streams], pa.string()),
+            "kind": pa.array([each.stream.kind for each in streams], pa.string()),
+            "region": pa.array([each.stream.region for each in streams], pa.string()),
+            "last_read_at": moments(each.last_read_at for each in streams),
+            "not_offered_at": moments(each.not_offered_since for each in streams),
+        }
+    )
 
 
 def _table(spans: Iterable[tuple[Stream, Span]], reasons: list[str] | None = None) -> pa.Table:
