@@ -283,6 +283,8 @@ def _outcome(report: StreamReport) -> str:
 
     if report.outcome == "not_offered":
         return f"not offered here ({report.status})"
+    if report.asked is None and report.counters["fetched"]:
+        return "older than the API's 90 days: kept, and not claimed as covered"
     if report.asked is None:
         return "nothing to read: the API no longer has any of it"
     if report.outcome == "nothing_to_read":

@@ -60,6 +60,9 @@ class StreamPlan:
     """The span the run answers for; None where nothing of it can be read any more."""
     read: tuple[Span, ...]
     """What is read: what is asked and not covered, with the overlap before it; or all that is asked, covered or not."""
+    beyond: tuple[Span, ...] = ()
+    """What is asked for by name although it lies behind the API's retention: whatever the API still sends of it is
+    kept, and none of it is claimed."""
     unreadable: tuple[Span, ...]
     """What fell behind the API's retention unread, and is not recorded as lost yet."""
 
@@ -100,16 +103,18 @@ def plan_stream(stream: Stream, known: StreamCoverage | None, request: Request, 
     lost = tuple(_lost(known, edge)) if known else ()
     since, until = _moment(request.since, now), _moment(request.until, now)
     asked = span_or_none(max(since or edge, edge), min(until or now, now))
-    if asked is None:
-        return StreamPlan(stream=stream, asked=None, read=(), unreadable=lost)
     covered, purged = (known.covered, known.purged) if known else ((), ())
+    old = span_or_none(since or edge, min(until or now, edge))
+    # What was deleted on purpose must not come back by being read again.
+    beyond = tuple(subtract([old], purged)) if old else ()
+    if asked is None:
+        return StreamPlan(stream=stream, asked=None, read=(), beyond=beyond, unreadable=lost)
     if request.again:
         read = [asked]
     else:
         holes = subtract([asked], [*covered, *purged])
         read = union(Span(_with_overlap(hole.start, covered, request.overlap, edge), hole.end) for hole in holes)
-    # What was deleted on purpose must not come back by being read again.
-    return StreamPlan(stream=stream, asked=asked, read=tuple(subtract(read, purged)), unreadable=lost)
+    return StreamPlan(stream=stream, asked=asked, read=tuple(subtract(read, purged)), beyond=beyond, unreadable=lost)
 
 
 def _lost(known: StreamCoverage, edge: datetime) -> list[Span]:

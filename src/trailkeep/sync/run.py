@@ -173,7 +173,11 @@ class _Syncing:
         }
         edge = readable_from(self._now) + EDGE_WINDOW
         self._windows = _by_turns(
-            [Window(plan.stream, part) for span in plan.read for part in cut(span, edge)] for plan in self._plans
+            [
+                *(Window(plan.stream, span, beyond=True) for span in plan.beyond),
+                *(Window(plan.stream, part) for span in plan.read for part in cut(span, edge)),
+            ]
+            for plan in self._plans
         )
         self._board = Board(self._windows)
         self._inbox: Inbox[Piece | _Ended] = Inbox()
@@ -194,8 +198,9 @@ class _Syncing:
                 page_row(self._writer.run, self._probe.stream, self._probe.bounds, 0, self._probe.page)
             )
         for plan in self._plans:
-            if plan.read:
-                self._run.progress.begin(str(plan.stream), sum(span.length.total_seconds() for span in plan.read))
+            if plan.read or plan.beyond:
+                seconds = sum(span.length.total_seconds() for span in (*plan.read, *plan.beyond))
+                self._run.progress.begin(str(plan.stream), seconds)
             else:
                 self._reports[plan.stream].outcome = "nothing_to_read"
         workers = [

@@ -42,8 +42,10 @@ REMEMBERED_PAGES = 5
 class Window:
     """A window being read. Its end may be lowered while it is read: the part cut off is read by another."""
 
-    def __init__(self, stream: Stream, span: Span) -> None:
+    def __init__(self, stream: Stream, span: Span, *, beyond: bool = False) -> None:
         self.stream = stream
+        self.beyond = beyond
+        """It lies behind the API's retention: nothing is claimed of it, whatever comes."""
         self.planned_start = span.start
         self.start = span.start
         """Moves up where moments leave the API's retention before they are asked for."""
@@ -98,7 +100,7 @@ class Window:
             if not self.trusted or self.left < 2 * shortest:
                 return None
             middle = self.proven + self.left / 2
-            later = Window(self.stream, Span(middle, self._end))
+            later = Window(self.stream, Span(middle, self._end), beyond=self.beyond)
             self._end = middle
             return later
 
@@ -124,7 +126,7 @@ def read_window(
 
     Stops quietly, with what was proven, when `goes_on` answers no.
     """
-    edge = readable_from(server_now())
+    edge = window.start - MARGIN if window.beyond else readable_from(server_now())
     window.start = window.proven = max(window.start, edge)
     if window.start >= window.end:
         return
@@ -137,6 +139,8 @@ def read_window(
             cursor.restart(error)
             continue
         except RequestRefused:
+            if window.beyond:
+                return
             # While the request waited, its bound may have left the retention, which the API may refuse.
             edge = readable_from(server_now()) + REFUSED_EDGE_MARGIN
             if moved or cursor.has_read or window.start >= edge:
@@ -202,6 +206,7 @@ class _Cursor:
         end = self.window.end
         inside = [each for each in arrivals if self.window.start <= each.recorded_at < end]
         self._check_order(arrivals)
+        proven = self._prove(page, end)
         piece = Piece(
             window=self.window,
             bounds=bounds,
@@ -209,7 +214,7 @@ class _Cursor:
             page=page,
             arrivals=inside,
             rejects=rejects,
-            proven=self._prove(page, end),
+            proven=None if self.window.beyond else proven,
         )
         self.window.events += len(inside)
         if inside and self.window.first_event is None:
@@ -238,7 +243,7 @@ class _Cursor:
     def _begin_where_answered(self, page: Page) -> None:
         """Move the window's start up to what the answer can hold: nothing behind the server's retention."""
         start = self.window.start
-        if page.server_date is not None:
+        if page.server_date is not None and not self.window.beyond:
             start = max(start, readable_from(page.server_date))
         if self._after >= start:
             # The bound could not be asked wider, so the moment itself may have been left out.

@@ -201,6 +201,8 @@ class _Work:
             self.rows_checked += checked.rows
             for reason in checked.reasons:
                 self.findings.problem(path, Kind.CONTENT, reason)
+            if checked.strangers:
+                self.findings.note(f"{path}: {checked.strangers} rows name another Organization than the path")
             if checked.elsewhere:
                 self.findings.note(f"{path}: {checked.elsewhere} rows name a locality outside its region")
             if not any("cannot be read" in reason or "columns are not" in reason for reason in checked.reasons):
