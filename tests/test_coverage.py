@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trailkeep.coverage import Gap, GapReason, StreamCoverage, coverage_tables, stream_coverage
+from trailkeep.coverage import Gap, GapReason, StreamCoverage, coverage_tables, readable_from, stream_coverage
 from trailkeep.seal import CoverageRecord, Entry, StreamRecord
 from trailkeep.streams import Stream
 from trailkeep.timespan import Span, format_time, intersect, subtract, union
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ORGANIZATION = "11111111-1111-4111-8111-111111111111"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-EDGE = NOW - timedelta(days=90)
+EDGE = readable_from(NOW)
 
 
 @dataclass
@@ -88,7 +88,7 @@ def unreadable(*spans: Span) -> tuple[Gap, ...]:
 def test_an_empty_ledger_covers_nothing() -> None:
     assert stream_coverage(Entries().ledger, NOW) == []
     tables = coverage_tables(Entries().ledger, NOW)
-    assert {name: table.num_rows for name, table in tables.items()} == {"coverage": 0, "gaps": 0}
+    assert {name: table.num_rows for name, table in tables.items()} == {"coverage": 0, "gaps": 0, "streams": 0}
 
 
 def test_spans_of_several_entries_join() -> None:

@@ -9,18 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trailkeep.coverage import Gap, GapReason, StreamCoverage
+from trailkeep.coverage import EDGE_MARGIN, Gap, GapReason, StreamCoverage, readable_from
 from trailkeep.errors import UsageError
 from trailkeep.streams import KINDS, Stream
 from trailkeep.sync.plan import (
-    EDGE_MARGIN,
     Request,
     StreamPlan,
     check_not_future,
     check_order,
     cut,
     plan_stream,
-    readable_from,
 )
 from trailkeep.timespan import Span, intersect, subtract, union
 

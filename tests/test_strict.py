@@ -126,8 +126,12 @@ class TestWarnings:
         assert gap == GAP
 
     def test_quiet_does_not_silence_them(self, folder: Path) -> None:
-        done = run(folder, "--quiet", "query", "--sql", "SELECT 1 AS a")
+        done = run(folder, "--quiet", "query", "--sql", "SELECT count(*) AS n FROM api_events")
         assert warnings(done) == [GAP]
+
+    def test_sql_that_reads_no_events_lacks_none(self, folder: Path) -> None:
+        done = run(folder, "query", "--sql", "SELECT count(*) AS n FROM ledger", "--strict")
+        assert (done.returncode, warnings(done)) == (0, [])
 
 
 class TestStrict:

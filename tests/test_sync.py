@@ -750,10 +750,18 @@ def test_a_span_without_a_moment_or_in_the_future_is_refused(world: World, asked
     assert not world.path.exists()
 
 
-def test_a_span_that_the_api_no_longer_has_is_not_read(world: World) -> None:
+def test_a_span_that_the_api_no_longer_has_is_asked_for_by_name_and_never_claimed(world: World) -> None:
     report = world.sync(since=START - 200 * DAY, until=START - 100 * DAY)
-    assert outcomes(report) == {"nothing_to_read": 6}
+    assert outcomes(report) == {"read": 6}
     assert {each.asked for each in report.streams} == {None}
+    assert all(not each.covered for each in report.streams)
+    assert report.total["fetched"] == 0
+
+
+def test_a_refusal_to_look_behind_the_retention_is_no_failure(world: World) -> None:
+    world.emulator.faults = Faults(refuse_old_bounds=True)
+    report = world.sync(since=START - 200 * DAY, until=START - 100 * DAY)
+    assert {each.error for each in report.streams} == {None}
 
 
 # An API that leads round in circles

@@ -26,6 +26,9 @@ BEGINNING = timedelta(hours=1)
 """So much of the oldest time may leave the retention while a first run goes on, or is repeated after a failure. The
 stream's archive then begins that much later; nothing is called lost."""
 
+EDGE_MARGIN = timedelta(seconds=1)
+"""The API's clock is known to the second: what is asked for lies this far inside its retention."""
+
 STALE = timedelta(hours=24)
 """How old the last sync may be before a question up to now is told that the newest events are missing."""
 
@@ -81,6 +84,11 @@ class StreamCoverage:
         readable = [gap.span.start for gap in self.gaps if gap.reason is GapReason.UNREAD]
         first = min(readable) if readable else self.end
         return max(first, self.edge) if first and self.edge else first
+
+
+def readable_from(now: datetime) -> datetime:
+    """The first moment that the API can be asked about, `now` being its own clock."""
+    return now - RETENTION + EDGE_MARGIN
 
 
 def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
@@ -182,7 +190,7 @@ class _Folded:
     def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
         covered, purged = subtract(self.covered, self.purged), union(self.purged)
         hull = union([*covered, *self.asked.values()])
-        edge = now - RETENTION
+        edge = readable_from(now)
         # A stream that nobody reads any more goes on losing what falls behind the edge.
         extent = [Span(hull[0].start, max(hull[-1].end, edge))] if hull else []
         missing = subtract(extent, [*covered, *purged])
@@ -218,7 +226,7 @@ def _stream_table(streams: list[StreamCoverage]) -> pa.Table:
     import pyarrow as pa
 
     def moments(texts: Iterable[str | None]) -> pa.Array:
-        return pa.array([parse_moment(text) if text else None for text in texts], TIMESTAMP)
+        return pa.array([_moment_or_none(text) for text in texts], TIMESTAMP)
 
     return pa.table(
         {
@@ -229,6 +237,14 @@ def _stream_table(streams: list[StreamCoverage]) -> pa.Table:
             "not_offered_at": moments(each.not_offered_since for each in streams),
         }
     )
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    """A ledger may come from a stranger: a time that is none must not end a query."""
+    try:
+        return parse_moment(text or "")
+    except ValueError:
+        return None
 
 
 def _table(spans: Iterable[tuple[Stream, Span]], reasons: list[str] | None = None) -> pa.Table:

@@ -10,6 +10,7 @@ from trailkeep.analysis.question import Prepared, prepare
 from trailkeep.analysis.stop import Stop
 from trailkeep.catalog import open_catalog
 from trailkeep.coverage import coverage_tables, missing_in
+from trailkeep.schema import EVENT_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from trailkeep.coverage import Missing
     from trailkeep.store import Archive, Head, Ledger
     from trailkeep.timespan import Span
+
+OF_EVENTS = frozenset({*(table.name for table in EVENT_TABLES.values()), "events", "event_resources", "revisions"})
+"""The tables whose rows are missing where a stream was not read."""
 
 BATCH_ROWS = 16_384
 """Rows that are held at a time."""
@@ -126,7 +130,9 @@ def _open(
 ) -> Result:
     catalog = open_catalog(archive, ledger, extra=coverage_tables(ledger, now), span=prepared.span, limits=limits)
     try:
-        missing = missing_in(ledger, prepared.asked, now, open_ended=prepared.open_ended)
+        missing: list[Missing] = []
+        if prepared.statement.tables is None or prepared.statement.tables & OF_EVENTS:
+            missing = missing_in(ledger, prepared.asked, now, open_ended=prepared.open_ended)
         return Result(prepared, catalog, ledger.head, stop, missing)
     except BaseException:
         stop.watch(None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from trailkeep.coverage import RETENTION, StreamCoverage, is_beginning
+from trailkeep.coverage import StreamCoverage, is_beginning, readable_from
 from trailkeep.errors import UsageError
 from trailkeep.streams import Stream
 from trailkeep.timespan import Span, format_time, span_or_none, subtract, union
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trailkeep.streams import Kind
-
-EDGE_MARGIN = timedelta(seconds=1)
-"""The API's clock is known to the second: what is asked for lies this far inside its retention."""
 
 EDGE_WINDOW = timedelta(hours=1)
 """The oldest part of what is readable is read as a window of its own. Events leave it while it is read, and if the
@@ -65,11 +62,6 @@ class StreamPlan:
     kept, and none of it is claimed."""
     unreadable: tuple[Span, ...]
     """What fell behind the API's retention unread, and is not recorded as lost yet."""
-
-
-def readable_from(now: datetime) -> datetime:
-    """The first moment that the API can be asked about, `now` being its own clock."""
-    return now - RETENTION + EDGE_MARGIN
 
 
 def cut(span: Span, moment: datetime) -> list[Span]:

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from trailkeep.api import Stopped
-from trailkeep.coverage import stream_coverage
+from trailkeep.coverage import readable_from, stream_coverage
 from trailkeep.errors import (
     AuthenticationFailed,
     Interrupted,
@@ -28,7 +28,7 @@ from trailkeep.sync.batch import Batch, page_row, record_span
 from trailkeep.sync.board import Board
 from trailkeep.sync.inbox import Inbox
 from trailkeep.sync.memory import rare_collections, return_free_memory, share_arenas
-from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream, readable_from
+from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream
 from trailkeep.sync.report import Report, StreamReport
 from trailkeep.sync.window import Piece, Window, read_window
 from trailkeep.timespan import Span, format_time, span_or_none

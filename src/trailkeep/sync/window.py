@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from trailkeep.coverage import readable_from
 from trailkeep.errors import RemoteUnavailable, RequestRefused, TokenRefused
 from trailkeep.events import Arrival, Reject, identify
-from trailkeep.sync.plan import readable_from
 from trailkeep.timespan import Span, span_or_none
 
 if TYPE_CHECKING:
