@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 COLLECT_EVERY = 5_000
 """Allocations between two looks of the garbage collector while events are read; Python's own figure is 700."""
 
-_M_ARENA_MAX = -8  # from glibc's malloc.h
+MAPPED_BYTES = 64 * 1024
+"""Allocations from this size on are the system's own pages, and gone when they are freed."""
+
+_M_MMAP_THRESHOLD = -3  # these two are from glibc's malloc.h
+_M_ARENA_MAX = -8
 
 
 @contextlib.contextmanager
@@ -29,14 +33,18 @@ def rare_collections() -> Iterator[None]:
         gc.set_threshold(*usual)
 
 
-def share_arenas() -> None:
-    """Let all threads allocate from two places, where the C library can be told so.
+def keep_small() -> None:
+    """Let freed pages and columns go back to the system at once, where the C library can be told so.
 
-    Pages are allocated by the readers and freed by the committer. With a place of its own for every thread, as glibc
-    has it, each keeps its largest batch for good.
+    Pages are allocated by the readers and freed by the committer, columns are large and live for one commit. Left to
+    itself, glibc keeps a place of its own for every thread, each with the room of its largest batch, and Arrow's own
+    allocator does so too: that was a third of the peak.
     """
+    pa.set_memory_pool(pa.system_memory_pool())
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 2)
+        libc.mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def return_free_memory() -> None:

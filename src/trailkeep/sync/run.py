@@ -27,7 +27,7 @@ from trailkeep.store import Archive, Commit, Writer
 from trailkeep.sync.batch import Batch, page_row, record_span
 from trailkeep.sync.board import Board
 from trailkeep.sync.inbox import Inbox
-from trailkeep.sync.memory import rare_collections, return_free_memory, share_arenas
+from trailkeep.sync.memory import keep_small, rare_collections, return_free_memory
 from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream
 from trailkeep.sync.report import Report, StreamReport
 from trailkeep.sync.window import Piece, Window, read_window
@@ -207,7 +207,7 @@ class _Syncing:
             threading.Thread(target=self._work, name=f"reader-{number}", daemon=True)
             for number in range(min(self._run.concurrency, max(1, 4 * len(self._windows))) if self._windows else 0)
         ]
-        share_arenas()
+        keep_small()
         for worker in workers:
             worker.start()
         try:
