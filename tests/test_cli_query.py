@@ -211,7 +211,8 @@ class TestOutput:
                 timeout=300,
             )
             assert done.returncode == 0
-            assert int(done.stderr) < 300, name
+            # 250 to 350 MiB, by the allocator's mood; the rows alone would be 400, and as Python objects far more.
+            assert int(done.stderr) < 400, name
 
 
 class TestWhatIsRefused:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OF_EVENTS = frozenset({*(table.name for table in EVENT_TABLES.values()), "events", "event_resources", "revisions"})
 """The tables whose rows are missing where a stream was not read."""
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 8_192
 """Rows that are held at a time."""
 
 
