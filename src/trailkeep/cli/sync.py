@@ -232,7 +232,8 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
 
     def ask_to_stop(number: int, _frame: object) -> None:
-        stop.set()
+        # By another thread: the signal may have met this one inside `stop.wait`, with the lock that `set` needs.
+        threading.Thread(target=stop.set, daemon=True).start()
         diagnostics.say("stopping: committing what was read in full (once more to stop at once)")
         signal.signal(number, previous[signal.Signals(number)])
 
