@@ -166,7 +166,6 @@ class _Cursor:
         # A bound is never beyond what the API has: it might refuse the request.
         self._after = self._first_after = max(window.start - MARGIN, edge)
         self._before = max(window.end, min(window.end + MARGIN, now))
-        self._edge = edge
         self._number = 0
         self._used: set[str] = set()
         """Page tokens that were followed since reading last started."""
