@@ -12,10 +12,21 @@ import pytest
 
 from archives import NOW, ORGANIZATION, Archives, a_resource, an_id
 from trailkeep.analysis import Question, Stop, open_result
+from trailkeep.analysis.plain import PlainSchema
 from trailkeep.analysis.result import BATCH_ROWS
+from trailkeep.coverage import OF_EVENTS, OF_LOGS
 from trailkeep.catalog import Limits
-from trailkeep.errors import ArchiveDamaged, ExitCode, Interrupted, QueryError, UsageError
+from trailkeep.errors import (
+    ArchiveDamaged,
+    ExitCode,
+    IntegrityViolated,
+    Interrupted,
+    QueryError,
+    TimeLimitReached,
+    UsageError,
+)
 from trailkeep.queries import discover, find, load, parse, query_folders
+from trailkeep.schema import EVENT_TABLES
 from trailkeep.seal import CoverageRecord
 from trailkeep.store import Archive
 from trailkeep.timespan import Span, format_time
@@ -146,6 +157,15 @@ class TestErrors:
             ("FROM event", "line 1, column 6: there is no table 'event'", "Did you mean events"),
             ("SELECT\n  idd FROM events", "line 2, column 3: there is no column 'idd'", "Did you mean id"),
             ("SELECT e.idd FROM events e", "there is no column 'idd'", "Did you mean id"),
+            ("SELECT x.id FROM events e", "there is no table 'x' in this FROM", "Tables in it are: e"),
+            ("WITH c AS (SELECT 1 AS numbr) SELECT number FROM c", "there is no column 'number'", "Did you mean numbr"),
+            (
+                "SELECT r.nam FROM (SELECT unnest(resources) AS r FROM api_events)",
+                "no field 'nam'",
+                "Did you mean name",
+            ),
+            ("SELECT * EXCLUDE (rawx) FROM events", "there is no column 'rawx'", "Did you mean raw"),
+            ("SELECT ip_in_cdr('a', 'b')", "there is no function 'ip_in_cdr'", "Did you mean ip_in_cidr"),
             ("SELECT lenth('a')", "line 1, column 8: there is no function 'lenth'", "Did you mean"),
             ("SELECT 'x'::INT", "Could not convert string 'x'", None),
             ("SELECT raw->>'$.a' FROM (SELECT '{' AS raw)", "Malformed JSON", "TRY"),
@@ -174,9 +194,9 @@ class TestErrors:
         content = bytearray(spoilt.read_bytes())
         content[len(content) // 2 : -8] = b"\xff" * (len(content) - 8 - len(content) // 2)
         spoilt.write_bytes(content)
-        with pytest.raises(ArchiveDamaged, match=spoilt.name) as caught:
+        with pytest.raises(IntegrityViolated, match=spoilt.name) as caught:
             ask(archive, "SELECT count(id) FROM events")
-        assert caught.value.exit_code == ExitCode.STORE
+        assert caught.value.exit_code == ExitCode.INTEGRITY
 
     def test_a_missing_file_fails_the_query_with_its_name(self, archive: Archive) -> None:
         gone = next(archive.path.rglob("month=2026-02/*.parquet"))
@@ -248,6 +268,80 @@ class TestStreaming:
             with pytest.raises(Interrupted):
                 list(batches)
 
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT sum(i % 7) FROM range(1000000000000) t(i)",
+            "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = 3",
+            "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
+            "SELECT i FROM range(1000000000000) t(i)",
+        ],
+    )
+    @pytest.mark.parametrize("plain", [False, True])
+    def test_a_time_limit_ends_the_query_wherever_it_is(self, archive: Archive, sql: str, *, plain: bool) -> None:
+        stop = Stop(timeout_seconds=0.2)
+
+        def read() -> None:
+            limits = Limits(memory="200MiB", threads=1)
+            with open_result(archive, Question(sql=sql), now=NOW, limits=limits, stop=stop, plain=plain) as result:
+                for _batch in result.batches():
+                    pass
+
+        with pytest.raises(TimeLimitReached, match=r"its time limit of 0\.2 s") as caught:
+            read()
+        assert caught.value.exit_code == ExitCode.TIME_LIMIT
+        assert caught.value.hint
+
+    def test_a_query_that_ends_in_time_leaves_no_watchman(self, archive: Archive) -> None:
+        with open_result(archive, Question(sql="SELECT 1"), now=NOW, stop=Stop(timeout_seconds=1000)):
+            assert any(thread.name == "time limit" for thread in threading.enumerate())
+        for thread in threading.enumerate():
+            if thread.name == "time limit":
+                thread.join(10)
+                assert not thread.is_alive()
+
+    def test_a_stop_before_the_beginning_opens_nothing(self, archive: Archive) -> None:
+        stop = Stop()
+        stop()
+        with pytest.raises(Interrupted):
+            open_result(archive, Question(sql="SELECT 1"), now=NOW, stop=stop)
+
+    def test_temporary_disk_is_limited(self, archive: Archive) -> None:
+        limits = Limits(memory="64MiB", threads=1, temporary_disk="1MiB")
+        sql = "SELECT repeat('x', 200) || (i * 7919 % 1000003) AS s FROM range(2000000) t(i) ORDER BY s"
+        with pytest.raises(QueryError, match="more memory than it may use") as caught:
+            open_result(archive, Question(sql=sql), now=NOW, limits=limits)
+        assert caught.value.hint
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT i, i % 3 = 0 AS b, 'x' || i AS t, NULL::INTEGER AS n FROM range(20000) t(i)",
+            "SELECT 1 AS a, 2 AS a, 3 AS a_2",
+            "SELECT kind, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL",
+            "SELECT id FROM events WHERE false",
+        ],
+    )
+    def test_plain_rows_are_those_of_arrow(self, archive: Archive, sql: str) -> None:
+        with open_result(archive, Question(sql=sql), now=NOW) as result:
+            names, types = result.schema.names, [str(field.type) for field in result.schema]
+            expected = [row for batch in result.batches() for row in zip(*batch.to_pydict().values(), strict=True)]
+        with open_result(archive, Question(sql=sql), now=NOW, plain=True) as result:
+            assert isinstance(result.schema, PlainSchema)
+            assert (result.schema.names, [field.type for field in result.schema]) == (names, types)
+            batches = list(result.batches())
+        assert all(batch.num_rows <= BATCH_ROWS for batch in batches)
+        found = [row for batch in batches for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]
+        assert found == expected
+
+    def test_what_is_more_than_plain_comes_by_arrow(self, archive: Archive) -> None:
+        for sql in ("SELECT now()", "SELECT 1.5", "SELECT NULL", "SELECT [1]", "EXPLAIN SELECT 1", "SHOW TABLES"):
+            with open_result(archive, Question(sql=sql), now=NOW, plain=True) as result:
+                assert list(result.batches())
+
+    def test_every_table_of_events_is_known_as_one(self) -> None:
+        assert {table.name for table in EVENT_TABLES.values()} <= OF_EVENTS | OF_LOGS
+
     def test_the_head_is_the_ledger_s(self, archive: Archive) -> None:
         with open_result(archive, Question(sql="SELECT 1"), now=NOW) as result:
             assert result.head == archive.ledger().head
@@ -263,7 +357,9 @@ class TestShippedQueries:
 
     def test_every_one_runs_on_an_archive_without_events(self, tmp_path: Path) -> None:
         archive = Archives(tmp_path / "archive").commit()
-        required = {"principal": an_id("alice"), "address": "192.0.2.0/24", "resource": "x"}
+        listed = tmp_path / "indicators.txt"
+        listed.write_text("192.0.2.1\n")
+        required = {"principal": an_id("alice"), "address": "192.0.2.0/24", "resource": "x", "indicators": str(listed)}
         for name, file in SHIPPED.items():
             declared = load(name, file.path).parameters
             given = {key: value for key, value in required.items() if key in declared}

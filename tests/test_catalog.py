@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import random
 import shutil
 from datetime import datetime, timedelta
@@ -15,9 +16,11 @@ import pytest
 
 from archives import NOW, ORGANIZATION, Archives, a_resource, an_id, empty_archive, rows_of
 from trailkeep import schema
-from trailkeep.catalog import Catalog, Limits, open_catalog
+from trailkeep.catalog import EXTRA, Catalog, Limits, Needs, open_catalog, soundness
+from trailkeep.catalog.building import table_names
 from trailkeep.catalog.views import type_of
-from trailkeep.errors import ArchiveDamaged, StoreError
+from trailkeep.coverage import coverage_tables
+from trailkeep.errors import ArchiveDamaged, ExitCode, IntegrityViolated, StoreError
 from trailkeep.store import Archive, Commit, Disk, NewRows, Writer
 from trailkeep.timespan import Span
 
@@ -211,17 +214,61 @@ class TestFiles:
         with pytest.raises(ArchiveDamaged, match=torn.name):
             open_catalog(archive, archive.ledger())
 
-    def test_an_overwritten_file_is_named_when_it_is_read(self, archive: Archive) -> None:
+    @pytest.mark.parametrize("sealed", [False, True])
+    @pytest.mark.parametrize("at", [0.02, 0.5, 0.99])
+    def test_a_flipped_bit_anywhere_fails_the_opening(self, archive: Archive, at: float, *, sealed: bool) -> None:
         spoilt = next(archive.path.rglob("month=2026-01/*.parquet"))
+        content = bytearray(spoilt.read_bytes())
+        content[int(len(content) * at)] ^= 1
         spoilt.chmod(0o600)
-        spoilt.write_bytes(b"\0" * spoilt.stat().st_size)
+        spoilt.write_bytes(content)
+        with pytest.raises(IntegrityViolated, match=spoilt.name) as caught:
+            open_catalog(archive, archive.ledger(), limits=Limits(sealed=sealed))
+        assert caught.value.exit_code == ExitCode.INTEGRITY
+
+    def test_a_file_that_cannot_be_read_is_named(self, archive: Archive) -> None:
+        gone = next(archive.path.rglob("month=2026-01/*.parquet"))
+        gone.unlink()
+        gone.mkdir()
+        with pytest.raises(ArchiveDamaged, match=gone.name):
+            open_catalog(archive, archive.ledger())
+
+    def test_what_was_compared_is_not_read_again_until_it_changes(
+        self, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(soundness, "_FRESH_NS", -(10**12))
+        read: list[str] = []
+        check_file = soundness.check_file
+
+        def counted(path: str, *rest: Any, **named: Any) -> None:
+            read.append(path)
+            check_file(path, *rest, **named)
+
+        monkeypatch.setattr(soundness, "check_file", counted)
+        open_catalog(archive, archive.ledger()).close()
+        first = len(read)
+        assert first == len(archive.ledger().live)
+        open_catalog(archive, archive.ledger()).close()
+        assert len(read) == first
+        touched = next(archive.path.rglob("month=2026-01/*.parquet"))
+        os.utime(touched, ns=(1, 1))
+        open_catalog(archive, archive.ledger()).close()
+        assert read[first:] == [str(touched.resolve())]
+        (memory,) = (tmp_path / "cache" / "trailkeep" / "compared").iterdir()
+        for nonsense in (b"", b"[]", b'{"format": 1, "files": 3}', b"\xff", b'{"format": 9, "files": {}}'):
+            memory.write_bytes(nonsense)
+            open_catalog(archive, archive.ledger()).close()
+        assert list((archive.path / ".cache").glob("*")) == []
+
+    def test_without_a_place_for_the_memory_every_file_is_read(
+        self, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        blocked = tmp_path / "blocked"
+        blocked.write_text("no folder")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
         with open_catalog(archive, archive.ledger()) as catalog:
-            with pytest.raises(duckdb.Error) as caught:
-                rows(catalog, "FROM api_events")
-            damage = catalog.damaged_file(str(caught.value))
-            assert damage is not None
-            assert spoilt.name in damage.message
-            assert catalog.damaged_file("Binder Error: something else") is None
+            assert value(catalog, "SELECT count(*) FROM api_events") == 4
 
     def test_strangers_in_the_folders_are_not_read(self, archive: Archive) -> None:
         live = next(archive.path.rglob("month=2026-01/*.parquet"))
@@ -273,6 +320,69 @@ class _NoRename(Disk):
 
     def rename(self, source: Path, target: Path) -> None:
         raise OSError(5, "Input/output error", str(source))
+
+
+class TestSealed:
+    QUESTIONS = (
+        "FROM events ORDER BY ALL",
+        "FROM event_resources ORDER BY ALL",
+        "FROM api_events ORDER BY ALL",
+        "FROM authentication_events ORDER BY ALL",
+        "FROM system_events ORDER BY ALL",
+        "FROM revisions ORDER BY ALL",
+        "FROM requests ORDER BY ALL",
+        "FROM ledger ORDER BY ALL",
+        "SELECT region, month, count(*) FROM events JOIN api_events USING (id, region) GROUP BY ALL ORDER BY ALL",
+        "SELECT id FROM api_events WHERE recorded_at >= TIMESTAMP '2026-02-01' AND source_ip IS NULL ORDER BY id",
+        "SELECT count(*) FROM api_events WHERE region = 'nl-ams' AND method_name LIKE 'Create%'",
+        "DESCRIBE events",
+        "SHOW TABLES",
+    )
+
+    @pytest.mark.parametrize("span", [None, Span(NOW - DAY, NOW + DAY)])
+    def test_it_gives_the_same_as_reading_directly(self, archive: Archive, span: Span | None) -> None:
+        ledger = archive.ledger()
+        with (
+            open_catalog(archive, ledger, span=span) as plain,
+            open_catalog(archive, ledger, span=span, limits=Limits(sealed=True)) as sealed,
+        ):
+            for question in self.QUESTIONS:
+                one, other = (each.connection.sql(question).to_arrow_table() for each in (plain, sealed))
+                assert one.schema == other.schema, question
+                assert one.to_pylist() == other.to_pylist(), question
+            assert sealed.tables() == plain.tables()
+
+    def test_another_cursor_sees_the_same(self, archive: Archive) -> None:
+        with open_catalog(archive, archive.ledger(), limits=Limits(sealed=True)) as catalog:
+            assert catalog.connection.cursor().execute("SELECT count(*) FROM api_events").fetchall() == [(4,)]
+
+    def test_not_even_a_live_file_can_be_opened(self, archive: Archive) -> None:
+        live = next(archive.path.rglob("*.parquet")).resolve()
+        with open_catalog(archive, archive.ledger(), limits=Limits(sealed=True)) as catalog:
+            for reach in (f"FROM read_parquet('{live}')", f"FROM read_text('{live}')", f"COPY ledger TO '{live}'"):
+                with pytest.raises(duckdb.PermissionException):
+                    catalog.connection.execute(reach)
+
+
+class TestNeeds:
+    def test_only_what_is_needed_is_made_and_its_files_alone_are_opened(self, archive: Archive) -> None:
+        with open_catalog(archive, archive.ledger(), needs=Needs(tables=frozenset({"system_events"}))) as catalog:
+            assert list(catalog.tables()) == ["system_events"]
+            assert all("system_events" in path for path in catalog.files)
+        with open_catalog(archive, archive.ledger(), needs=Needs(functions=frozenset({"ip_in_cidr"}))) as catalog:
+            assert value(catalog, "SELECT ip_in_cidr('192.0.2.1', '192.0.2.0/24')") is True
+            assert catalog.tables() == {}
+
+    def test_each_table_alone_is_what_it_is_among_all(self, archive: Archive) -> None:
+        extra = coverage_tables(archive.ledger(), NOW)
+        assert extra.keys() == EXTRA
+        with open_catalog(archive, archive.ledger(), extra=extra) as whole:
+            assert whole.tables().keys() == table_names()
+            for name in sorted(table_names()):
+                needs = Needs(tables=frozenset({name}))
+                with open_catalog(archive, archive.ledger(), extra=extra, needs=needs) as catalog:
+                    question = f"FROM {name} ORDER BY ALL"
+                    assert rows(catalog, question) == rows(whole, question), name
 
 
 class TestLimits:

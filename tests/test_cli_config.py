@@ -376,6 +376,7 @@ def test_check_as_json_lists_every_finding(account: Shell) -> None:
         "applications",
         "Projects",
         "clock",
+        "IAM's log",
         *(f"{kind} {region} events" for kind in ("api", "authentication", "system") for region in REGIONS),
     }
     assert set(outcomes.values()) == {"ok"}
@@ -421,7 +422,7 @@ def test_check_with_another_organization_is_denied(account: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("permission", "subjects"),
-    [("IAMReadOnly", {"users", "applications"}), ("ProjectReadOnly", {"Projects"})],
+    [("IAMReadOnly", {"users", "applications", "IAM's log"}), ("ProjectReadOnly", {"Projects"})],
 )
 def test_check_without_names_is_a_warning_only(
     account: Shell, emulator: Emulator, permission: str, subjects: set[str]

@@ -21,6 +21,7 @@ import pytest
 from trailkeep.config import SETTINGS, Secret, Settings, load_settings
 from trailkeep.config.declared import shown, shown_access_key
 from trailkeep.errors import ConfigError, ExitCode
+from trailkeep.streams import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ def test_without_any_source_every_value_is_the_declared_default(machine: Machine
         assert settings.origins[setting.name] == "default"
     assert settings.archive == Path("data")
     assert settings.regions == ("fr-par", "nl-ams", "pl-waw")
-    assert settings.kinds == ("api", "authentication", "system")
+    assert settings.kinds == KINDS
     assert settings.overlap == timedelta(hours=1)
     assert settings.concurrency == 8
     assert settings.api_url == "https://api.scaleway.com"
@@ -200,6 +201,12 @@ def test_the_first_source_that_gives_a_value_wins(machine: Machine, name: str, p
         ("overlap", "0s", "0s", '"0s"', timedelta(0)),
         ("concurrency", 64, "64", "64", 64),
         ("queries", [Path("a"), Path("b")], "a:b", '["a", "b"]', (Path("a"), Path("b"))),
+        ("memory", "512mib", "512 MiB", '"512MIB"', "512MiB"),
+        ("memory", "1.5GB", "1.5gb", '"1.5 GB"', "1.5GB"),
+        ("threads", 4, "4", "4", 4),
+        ("timeout", "10m", "10m", '"10m"', timedelta(minutes=10)),
+        ("timeout", "none", "None", '"none"', None),
+        ("temp_disk", "100MiB", "100MiB", '"100MiB"', "100MiB"),
     ],
 )
 def test_each_source_writes_a_value_in_its_own_way_and_all_mean_the_same(
@@ -957,3 +964,35 @@ def test_yaml_is_imported_only_where_there_is_a_scw_file(machine: Machine, with_
         "print('yaml' in sys.modules, {'httpx', 'pyarrow', 'duckdb'} & set(sys.modules))\n"
     )
     assert run_python(code) == f"{imported} set()\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("TRAILKEEP_MEMORY", "63MiB", "at least 64MiB"),
+        ("TRAILKEEP_MEMORY", "1", "a size such as 512MiB"),
+        ("TRAILKEEP_MEMORY", "80%", "a size such as 512MiB"),
+        ("TRAILKEEP_MEMORY", "-1GiB", "a size such as 512MiB"),
+        ("TRAILKEEP_MEMORY", "999999999TB", "a size such as 512MiB"),
+        ("TRAILKEEP_TEMP_DISK", "0GiB", "a size such as 512MiB"),
+        ("TRAILKEEP_TEMP_DISK", "1e9KB", "a size such as 512MiB"),
+        ("TRAILKEEP_THREADS", "0", "from 1 to 256"),
+        ("TRAILKEEP_THREADS", "257", "from 1 to 256"),
+        ("TRAILKEEP_THREADS", "two", "a whole number"),
+        ("TRAILKEEP_TIMEOUT", "0s", "from 1s to 30d"),
+        ("TRAILKEEP_TIMEOUT", "31d", "from 1s to 30d"),
+        ("TRAILKEEP_TIMEOUT", "10", "a length of time such as 30s"),
+        ("TRAILKEEP_TIMEOUT", "1y", "or none"),
+    ],
+)
+def test_a_limit_that_cannot_be_says_what_it_must_be(machine: Machine, variable: str, text: str, expected: str) -> None:
+    error = machine.refusal(**{variable: text})
+    assert expected in error.message
+    assert variable in error.message
+    assert text in error.message
+
+
+def test_a_folder_for_temporary_files_is_relative_to_the_settings_file(machine: Machine) -> None:
+    assert machine.load(TRAILKEEP_TEMP_DIRECTORY="~/spill").temp_directory == machine.home / "spill"
+    machine.toml('temp_directory = "spill"\n')
+    assert machine.load().temp_directory == machine.directory / "spill"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archives import NOW, Archives, a_resource
 from corpus import Case, cases
 from trailkeep.analysis import Question, open_result
 from trailkeep.catalog import Limits
 from trailkeep.errors import ExitCode, QueryError, TrailkeepError
-from trailkeep.guard import MAX_SQL_CHARACTERS, check, place_of
+from trailkeep.guard import MAX_SQL_CHARACTERS, check, may_be_objected_to, place_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +70,9 @@ def test_the_verdict_is_the_corpus_s(case: Case) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("sealed", [False, True])
 def test_nothing_that_is_accepted_changes_a_byte_or_reads_outside(
-    archive: Archive, places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
 ) -> None:
     beside = tmp_path / "cwd"
     beside.mkdir()
@@ -83,12 +87,68 @@ def test_nothing_that_is_accepted_changes_a_byte_or_reads_outside(
             continue
         # By its checked text, as everything is run.
         question = Question(sql=statement.sql)
-        with open_result(archive, question, now=NOW, limits=Limits(memory="256MiB", threads=1)) as result:
+        with open_result(
+            archive, question, now=NOW, limits=Limits(memory="256MiB", threads=1, sealed=sealed)
+        ) as result:
             for batch in result.batches():
                 assert SECRET not in str(batch.to_pydict()), case.text
         ran += 1
     assert ran == sum(case.accept for case in CASES)
     assert fingerprint(tmp_path) == before
+
+
+def verdict(sql: str) -> str:
+    try:
+        return check(sql).sql
+    except QueryError as error:
+        return f"refused: {error.message}"
+
+
+def test_the_second_parser_is_asked_wherever_it_would_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaving it out where the text has nothing that it could object to changes no verdict."""
+    texts = [case.sql(archive="/srv/archive", live="/srv/a.parquet", outside="/srv/secret.csv") for case in CASES]
+    quick = [verdict(text) for text in texts]
+    assert sum(not may_be_objected_to(text) for text in texts) > 40
+    monkeypatch.setattr("trailkeep.guard.may_be_objected_to", lambda _sql: True)
+    assert [verdict(text) for text in texts] == quick
+
+
+_WORDS = (
+    "SELECT FROM WHERE WITH AS a b events ledger ( ) , * 1 'x' 'x.csv' '/etc/passwd' \"y.csv\" = IN NOT GLOB LIKE "
+    "JOIN ON COPY DELETE INSERT INTO UPDATE SET DROP VIEW TO REPLACE read_text getenv glob range unnest /* */ -- \n ; "
+    "$$ . e.x UNION ALL PIVOT USING count(*) GROUP BY LATERAL VALUES DESCRIBE SHOW x.csv read_csv('x') x: [ ] { } \\"
+).split(" ")
+
+
+@settings(max_examples=300, deadline=None)
+@given(words=st.lists(st.sampled_from(_WORDS), min_size=1, max_size=12))
+def test_no_sequence_of_words_passes_for_want_of_the_second_parser(words: list[str]) -> None:
+    for text in (
+        " ".join(words),
+        f"SELECT * FROM events WHERE {' '.join(words)}",
+        f"FROM (SELECT 1) a, {' '.join(words)}",
+    ):
+        if not may_be_objected_to(text):
+            quick = verdict(text)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("trailkeep.guard.may_be_objected_to", lambda _sql: True)
+                assert verdict(text) == quick
+
+
+def test_a_statement_tells_what_it_needs_to_know_of_the_archive() -> None:
+    statement = check("WITH a AS (FROM events) SELECT verb(action) FROM a, range(3)")
+    assert statement.common == {"a"}
+    assert {"verb", "range"} <= statement.functions
+    assert statement.is_select
+    assert not statement.asks_what_there_is
+    for text in ("SHOW TABLES", "FROM duckdb_views()", "DESCRIBE events", "PIVOT events ON kind USING count(*)"):
+        assert check(text).asks_what_there_is
+    assert not check("EXPLAIN SELECT 1").is_select
+
+
+def test_statements_are_checked_on_several_threads() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda n: check(f"SELECT {n}").sql, range(200))) == [f"SELECT {n}" for n in range(200)]
 
 
 def test_the_locked_connection_alone_keeps_sql_inside(archive: Archive, places: dict[str, str], tmp_path: Path) -> None:

@@ -10,13 +10,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from archives import empty_archive
 from trailkeep.demo.emulator import SECRET_KEY, Emulator
 from trailkeep.demo.serve import serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = {"duckdb", "pyarrow", "httpx", "sqlglot", "rich", "msgspec", "stamina", "filelock", "yaml", "scaleway"}
+HEAVY = {
+    "duckdb",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "httpx",
+    "sqlglot",
+    "rich",
+    "msgspec",
+    "stamina",
+    "filelock",
+    "yaml",
+    "scaleway",
+}
 
 PROGRAM = """
 import sys
@@ -45,6 +59,13 @@ def loaded(directory: Path, *arguments: str, **environ: str) -> set[str]:
     return HEAVY & set(names)
 
 
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A folder with an archive in its place."""
+    empty_archive(tmp_path / "data")
+    return tmp_path
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["sync", "--help"]])
 def test_help_and_version_load_nothing(tmp_path: Path, arguments: list[str]) -> None:
     assert loaded(tmp_path, *arguments) == set()
@@ -67,3 +88,39 @@ def test_a_sync_on_a_pipe_loads_no_database_no_parser_of_sql_and_no_terminal(tmp
         "rich",
         "scaleway",
     }
+
+
+SMALL = ["query", "--sql", "SELECT 1 AS a, upper(current_schema()) AS b, NULL::INTEGER AS c"]
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "markdown"])
+def test_a_small_question_loads_the_engine_and_what_reads_the_ledger(archive: Path, form: str) -> None:
+    assert loaded(archive, *SMALL, "--format", form) == {"duckdb", "msgspec"}
+    assert loaded(archive, *SMALL, "--format", "json") == {"duckdb", "msgspec"}
+
+
+def test_the_second_parser_is_loaded_for_what_it_could_object_to(archive: Path) -> None:
+    assert loaded(archive, "query", "--sql", "SELECT 'delete' AS a") == {"duckdb", "msgspec", "sqlglot"}
+
+
+def test_a_question_about_events_loads_arrow_and_nothing_for_writing(archive: Path) -> None:
+    names = loaded(archive, "query", "--sql", "SELECT kind, count(*) FROM events GROUP BY kind", "--format", "csv")
+    assert not names & {"sqlglot", "filelock", "httpx", "rich", "stamina", "yaml"}
+
+
+def test_a_command_that_is_loaded_alone_is_the_one_that_was_named() -> None:
+    program = (
+        "import sys\nfrom trailkeep.cli import register_commands, ALONE, MODULES\nfrom trailkeep.cli.app import app\n"
+        "assert set(ALONE.values()) <= set(MODULES)\n"
+        "register_commands(sys.argv[1:])\n"
+        "print(*sorted(c.name or c.callback.__name__ for c in app.registered_commands))"
+    )
+
+    def registered(*arguments: str) -> list[str]:
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert registered("query", "--sql", "SELECT 1") == ["query"]
+    assert registered("--archive", "status", "-v", "--config=x", "query") == ["query"]
+    for arguments in ([], ["--help"], ["--help", "query"], ["--archive", "query"], ["quer"], ["sync"], ["--", "query"]):
+        assert {"query", "sync", "status", "verify"} <= set(registered(*arguments)), arguments

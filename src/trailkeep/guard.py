@@ -5,7 +5,9 @@ The layers, each able to refuse on its own:
 1. The engine's parser says how many statements there are and of what type.
 2. The engine's own syntax tree is walked. It is needed: ``WITH x AS (COPY t TO 'f') SELECT 1`` has the type SELECT
    (DuckDB 2.0), and only the tree shows what is inside. Whatever kind of query node is not known is refused.
-3. sqlglot parses the text a second time, and may only tighten.
+3. sqlglot parses the text a second time, and may only tighten. It is asked wherever it could have an objection: a
+   text without any of the words and signs that one begins with is not parsed again, since loading sqlglot takes as long
+   as many a query.
 
 What passes is run on a locked connection (`trailkeep.catalog`), which is the fourth layer.
 """
@@ -13,9 +15,10 @@ What passes is run on a locked connection (`trailkeep.catalog`), which is the fo
 from __future__ import annotations
 
 import json
-import logging
 import re
-from dataclasses import dataclass
+import threading
+import unicodedata
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +55,22 @@ _WRITING_WORDS = frozenset(
 )
 """Words that end a PIVOT's chances: its syntax tree cannot be had from the engine."""
 
+_SECOND_OPINION = rf"""
+    \b(?: {"|".join(sorted(_WRITING_WORDS | _FORBIDDEN_FUNCTIONS))} | replace\s+into )\b
+    | \b(?: {"|".join(_FORBIDDEN_PREFIXES)} ) | (?: {"|".join(_FORBIDDEN_SUFFIXES)} )\b
+    | \b(?: pivot | unpivot | describe | desc | show | summarize | explain )\b
+    | ["`\\\\] | \$\w*\$ | [^\x00-\x7f]  # quoted names, dollar quoting, other letters
+    # a text that may stand for a file:
+    | (?: \b(?: from | join | table | using | in | as ) | [,(] | \*/ | --[^\n]*\n )\s*[a-z]?'
+    """
+"""Where sqlglot may object: nothing that it refuses can be written without one of these, wherever its and the engine's
+parser think that strings and comments begin and end."""
+
+_PLAIN_TABLE_FUNCTIONS = frozenset(
+    "generate_series generate_subscripts json_each json_tree range repeat repeat_row unnest".split()
+)
+"""Table functions that tell nothing of what tables there are."""
+
 _PATH_LIKE = re.compile(r"[/\\:*?\[\]{}~%]|^\.|\.[A-Za-z0-9]+$")
 _FILE_EXTENSIONS = frozenset("csv tsv txt json jsonl ndjson parquet gz zst db duckdb sqlite xlsx arrow feather".split())
 _BLANK = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
@@ -74,15 +93,25 @@ class Statement:
     """The names, in lower case as written, that must be bound."""
     tables: frozenset[str] | None
     """The tables named, common table expressions included; None where the engine does not say (PIVOT)."""
+    common: frozenset[str] = frozenset()
+    """The names of the common table expressions."""
+    functions: frozenset[str] = frozenset()
+    """The functions named, in lower case; meaningless where `tables` is None."""
+    is_select: bool = False
+    """Whether it is one SELECT, and neither an EXPLAIN nor a PIVOT that the engine makes several statements of."""
+    asks_what_there_is: bool = False
+    """Whether the answer may depend on what tables there are, as that of SHOW TABLES does."""
 
 
-def check(sql: str, *, source: str | None = None) -> Statement:
+def check(sql: str, *, source: str | None = None, parser: duckdb.DuckDBPyConnection | None = None) -> Statement:
     """The statement of `sql` if it may run; `source` is the file it was read from.
+
+    A connection that the caller has anyway can be the `parser`: nothing of `sql` is run on it.
 
     Raises QueryError, with a hint, for everything else; the message begins with the place where there is one.
     """
     try:
-        return _check(sql, source)
+        return _check(sql, source, parser or _parser())
     except QueryError as error:
         if source is None or error.message.startswith(f"{source}:"):
             raise
@@ -97,21 +126,30 @@ def located(source: str | None, place: tuple[int, int] | None) -> str:
     return f"{source}:{line}:{column}: " if source else f"line {line}, column {column}: "
 
 
-def _check(sql: str, source: str | None) -> Statement:
+def _check(sql: str, source: str | None, parser: duckdb.DuckDBPyConnection) -> Statement:
     _check_size(sql)
-    kind, parameters, text = _one_statement(sql, source)
+    kind, parameters, text = _one_statement(sql, source, parser)
     if kind == "EXPLAIN":
-        return _check_explain(text, source)
+        return _check_explain(text, source, parser)
     # The text stays as it was given, comments before it included: places in errors count from its beginning.
     if kind == "MULTI":
         _check_words(sql)
         _check_with_sqlglot(sql, must_parse=True)
-        return Statement(sql=sql, parameters=parameters, tables=None)
+        return Statement(sql=sql, parameters=parameters, tables=None, asks_what_there_is=True)
     if kind != "SELECT":
         raise _refused(f"this is a {kind.replace('_', ' ')} statement")
-    tables = _check_tree(sql)
-    _check_with_sqlglot(sql, must_parse=False)
-    return Statement(sql=sql, parameters=parameters, tables=tables)
+    named = _check_tree(sql, parser)
+    if may_be_objected_to(sql):
+        _check_with_sqlglot(sql, must_parse=False)
+    return Statement(
+        sql=sql,
+        parameters=parameters,
+        tables=frozenset(named.tables),
+        common=frozenset(named.common),
+        functions=frozenset(named.functions),
+        is_select=True,
+        asks_what_there_is=named.asks_what_there_is,
+    )
 
 
 def place_of(sql: str, message: str) -> tuple[int, int] | None:
@@ -129,7 +167,20 @@ def place_of(sql: str, message: str) -> tuple[int, int] | None:
     start = lines[line - 1].find(shown)
     if start < 0:
         return None
-    return line, start + offset - (3 if excerpt.startswith("...") else 0) + 1
+    wanted = offset - (3 if excerpt.startswith("...") else 0)
+    # The marker stands below what a terminal shows: a wide character takes two columns, a tab or a mark none.
+    width, count = 0, 0
+    while count < len(shown) and (width < wanted or (width == wanted and _columns(shown[count]) == 0)):
+        width += _columns(shown[count])
+        count += 1
+    return line, start + count + 1
+
+
+def _columns(character: str) -> int:
+    """How many columns the engine counts for a character where it points at a place."""
+    if unicodedata.category(character) in {"Cc", "Cf", "Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def _refused(what: str, hint: str = _ONE_SELECT) -> QueryError:
@@ -158,6 +209,10 @@ def _too_deep() -> QueryError:
     return _refused("it is nested too deeply", "Break it up with common table expressions: WITH name AS (...).")
 
 
+_PARSING = threading.Lock()
+"""Held while the parser's connection is used: statements may be checked on several threads."""
+
+
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
     """A connection that is only asked to parse: nothing is ever run on it but functions over SQL text."""
@@ -169,12 +224,13 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _one_statement(sql: str, source: str | None) -> tuple[str, frozenset[str], str]:
+def _one_statement(sql: str, source: str | None, parser: duckdb.DuckDBPyConnection) -> tuple[str, frozenset[str], str]:
     """Type, parameters and text of the one statement in `sql`."""
     import duckdb
 
     try:
-        statements = _parser().extract_statements(sql)
+        with _PARSING:
+            statements = parser.extract_statements(sql)
         kinds = [str(statement.type).rpartition(".")[2] for statement in statements]
     except duckdb.Error as error:
         message = str(error)
@@ -192,7 +248,7 @@ def _one_statement(sql: str, source: str | None) -> tuple[str, frozenset[str], s
     return kinds[0], frozenset(statements[0].named_parameters), statements[0].query
 
 
-def _check_explain(sql: str, source: str | None) -> Statement:
+def _check_explain(sql: str, source: str | None, parser: duckdb.DuckDBPyConnection) -> Statement:
     """An EXPLAIN of a SELECT that may run, rebuilt around the checked text so that nothing else can be explained."""
     body = _without_leading_comments(sql)
     match = _EXPLAIN.match(body)
@@ -203,16 +259,16 @@ def _check_explain(sql: str, source: str | None) -> Statement:
         match = _EXPLAIN_PLAIN.match(body)
         assert match is not None
         options = set()
-    kind, _, text = _one_statement(body[match.end() :], source)
+    kind, _, text = _one_statement(body[match.end() :], source, parser)
     if kind != "SELECT":
         raise _refused(f"it explains a {kind.replace('_', ' ')} statement", "EXPLAIN takes one SELECT.")
-    inner = _check(text, source)
+    inner = _check(text, source, parser)
     analyze = "ANALYZE " if match["analyze"] or "analyze" in options else ""
     formats = sorted(options - {"analyze", "format"})
     form = f"(FORMAT {formats[0]}) " if "format" in options and len(formats) == 1 else ""
     if form and analyze:
         analyze, form = "", f"(ANALYZE, FORMAT {formats[0]}) "
-    return Statement(sql=f"EXPLAIN {analyze}{form}{inner.sql}", parameters=inner.parameters, tables=inner.tables)
+    return replace(inner, is_select=False, sql=f"EXPLAIN {analyze}{form}{inner.sql}")
 
 
 def _without_leading_comments(sql: str) -> str:
@@ -225,12 +281,23 @@ def _without_leading_comments(sql: str) -> str:
     return sql
 
 
-def _check_tree(sql: str) -> frozenset[str]:
-    """Walk the engine's syntax tree; return the tables that it names."""
+@dataclass(slots=True)
+class _Named:
+    """What a syntax tree names."""
+
+    tables: set[str] = field(default_factory=set)
+    common: set[str] = field(default_factory=set)
+    functions: set[str] = field(default_factory=set)
+    asks_what_there_is: bool = False
+
+
+def _check_tree(sql: str, parser: duckdb.DuckDBPyConnection) -> _Named:
+    """Walk the engine's syntax tree; return what it names."""
     import duckdb
 
     try:
-        row = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+        with _PARSING:
+            row = parser.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
         tree = json.loads(row[0]) if row else {"error": True}
     except RecursionError:
         raise _too_deep() from None
@@ -238,10 +305,10 @@ def _check_tree(sql: str) -> frozenset[str]:
         raise _refused("the engine cannot describe it") from error
     if tree.get("error"):
         raise _refused(f"the engine cannot describe it: {tree.get('error_message', 'no reason given')}")
-    tables: set[str] = set()
+    named = _Named()
     for node in _nodes(tree):
-        _check_node(node, tables)
-    return frozenset(tables)
+        _check_node(node, named)
+    return named
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -256,7 +323,9 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value)
 
 
-def _check_node(node: dict[str, Any], tables: set[str]) -> None:
+def _check_node(node: dict[str, Any], named: _Named) -> None:
+    if isinstance(expressions := node.get("cte_map"), dict):
+        named.common.update(str(entry.get("key")) for entry in expressions.get("map") or [])
     kind = node.get("type")
     if not isinstance(kind, str):
         return
@@ -267,9 +336,12 @@ def _check_node(node: dict[str, Any], tables: set[str]) -> None:
         path = [str(part) for part in node.get("qualified_name", {}).get("path", [])]
         names = [*path, *(str(node.get(key) or "") for key in ("table_name", "schema_name", "catalog_name"))]
         _check_table_name(path or names[:1], [name for name in names if name])
-        tables.update(name.strip('"') for name in names if name)
+        named.tables.update(name.strip('"') for name in names if name)
+        named.asks_what_there_is |= kind == "SHOW_REF"
     elif kind == "TABLE_FUNCTION":
         name = _function_name(node.get("function") or {})
+        named.asks_what_there_is |= name not in _PLAIN_TABLE_FUNCTIONS
+        named.functions.add(name)
         if name not in _TABLE_FUNCTIONS:
             _check_function(name)
             raise _refused(
@@ -278,6 +350,7 @@ def _check_node(node: dict[str, Any], tables: set[str]) -> None:
             )
     elif kind == "FUNCTION" and not node.get("is_operator"):
         name = _function_name(node)
+        named.functions.add(name)
         if name not in _TABLE_FUNCTIONS:
             _check_function(name)
 
@@ -286,8 +359,15 @@ def _function_name(node: dict[str, Any]) -> str:
     return str(node.get("function_name") or "").lower()
 
 
+def allows_function(name: str) -> bool:
+    """Whether SQL may call the function `name`, in lower case, if the engine has it."""
+    return not (
+        name in _FORBIDDEN_FUNCTIONS or name.startswith(_FORBIDDEN_PREFIXES) or name.endswith(_FORBIDDEN_SUFFIXES)
+    )
+
+
 def _check_function(name: str) -> None:
-    if name in _FORBIDDEN_FUNCTIONS or name.startswith(_FORBIDDEN_PREFIXES) or name.endswith(_FORBIDDEN_SUFFIXES):
+    if not allows_function(name):
         raise _refused(
             f"the function {name} is not allowed: it reaches outside the archive's tables",
             "Query the archive's tables; `SHOW TABLES` lists them.",
@@ -325,7 +405,14 @@ def _pairs(tokens: list[tuple[int, Any]], end: int) -> Iterator[tuple[tuple[int,
     return zip(tokens, [*tokens[1:], (end, None)], strict=True)
 
 
+def may_be_objected_to(sql: str) -> bool:
+    """Whether sqlglot could refuse what the engine's own syntax tree has passed."""
+    return re.search(_SECOND_OPINION, sql, re.IGNORECASE | re.VERBOSE) is not None
+
+
 def _check_with_sqlglot(sql: str, *, must_parse: bool) -> None:
+    import logging
+
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError

@@ -11,9 +11,16 @@ from trailkeep.errors import Interrupted, QueryError, TrailkeepError
 
 if TYPE_CHECKING:
     from trailkeep.analysis.question import Prepared
+    from trailkeep.analysis.stop import Stop
     from trailkeep.catalog import Catalog
 
-_COLUMN = re.compile(r'Referenced column "([^"]+)" not found|does not have a column named "([^"]+)"')
+_COLUMN = re.compile(
+    r"""(?:Referenced\ column\ | does\ not\ have\ a\ column\ named\ | Could\ not\ find\ key\ | Column\ )"([^"]+)"
+        (?:\ not\ found|\ in\ struct|\ in\ \w+\ list\ not\ found|\ does\ not\ exist\ on|$)""",
+    re.VERBOSE | re.MULTILINE,
+)
+_ALIAS = re.compile(r'Referenced table "([^"]+)" not found')
+_CANDIDATES = re.compile(r"Candidate (?:bindings|columns|Entries|tables)[^\n]*", re.IGNORECASE)
 _TABLE = re.compile(r'Table with name "?([^\s"]+?)"? does not exist')
 _FUNCTION = re.compile(r"Function with name \"?([^\s\"]+?)\"? does not exist")
 _USERS_FAULT = re.compile(
@@ -23,10 +30,13 @@ _USERS_FAULT = re.compile(
 _PREFIX = re.compile(r"^(?:[A-Z][A-Za-z ]* Error: )+")
 
 
-def explain(error: Exception, prepared: Prepared, catalog: Catalog) -> TrailkeepError:
+def explain(error: Exception, prepared: Prepared, catalog: Catalog, stop: Stop) -> TrailkeepError:
     """The error to raise for what the engine, or Arrow on its behalf, has raised."""
     message = str(error)
-    if damage := catalog.damaged_file(message):
+    if stop.stopped:
+        return stop.error()
+    damage: TrailkeepError | None = catalog.damaged_file(message)
+    if damage:
         return damage
     if "INTERRUPT Error" in message or type(error).__name__ == "InterruptException":
         return Interrupted("the query was stopped")
@@ -47,18 +57,33 @@ def explain(error: Exception, prepared: Prepared, catalog: Catalog) -> Trailkeep
         first = f"there is no table {match[1]!r}"
         hint = _near(match[1], list(catalog.tables()), "Tables are")
     elif match := _COLUMN.search(message):
-        name = match[1] or match[2]
+        name = match[1]
         place = place or _find(sql, name)
-        first = f"there is no column {name!r}"
-        hint = _near(name, _columns(prepared, catalog), "Columns are")
+        in_struct = "in struct" in message
+        first = f"there is no {'field' if in_struct else 'column'} {name!r}"
+        known = [] if in_struct else _columns(prepared, catalog)
+        hint = _near(name, [*dict.fromkeys([*_candidates(message), *known])], "Columns are")
+    elif match := _ALIAS.search(message):
+        place = place or _find(sql, match[1])
+        first = f"there is no table {match[1]!r} in this FROM"
+        hint = _near(match[1], _candidates(message), "Tables in it are")
     elif match := _FUNCTION.search(message):
         place = place or _find(sql, match[1])
         first = f"there is no function {match[1]!r}"
-        guess = re.search(r'Did you mean "([^"]+)"', message)
-        hint = f"Did you mean {guess[1]}?" if guess else None
+        from trailkeep.schema.macros import MACROS
+
+        own = difflib.get_close_matches(match[1].lower(), MACROS, n=1)
+        guess = own or re.findall(r'Did you mean "([^"]+)"', message)
+        hint = f"Did you mean {guess[0]}?" if guess else None
     elif "Malformed JSON" in first:
         hint = "Events are kept as they came, and not every parser takes them all: write TRY(raw->>'$.key')."
     return QueryError(f"{guard.located(source, place)}{first}", hint=hint)
+
+
+def _candidates(message: str) -> list[str]:
+    """What the engine itself offers instead, without the tables that stand before."""
+    offered = _CANDIDATES.search(message)
+    return [name.rpartition(".")[2] for name in re.findall(r'"([^"]+)"', offered[0])] if offered else []
 
 
 def _columns(prepared: Prepared, catalog: Catalog) -> list[str]:

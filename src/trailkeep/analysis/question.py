@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from trailkeep import guard
 from trailkeep.errors import UsageError
-from trailkeep.queries import STANDARD, SavedQuery, bind, time_span
 from trailkeep.timespan import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import duckdb
+
+    from trailkeep.queries import SavedQuery
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,6 +30,11 @@ class Question:
     given: Mapping[str, Any] = field(default_factory=dict)
     since: str | datetime | None = None
     until: str | datetime | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is SQL and nothing else."""
+        return self.saved is None and not self.given and self.since is None and self.until is None
 
     @classmethod
     def of(cls, saved: SavedQuery, **asked: Any) -> Question:
@@ -50,12 +58,18 @@ class Prepared:
     """Whether that span ends at the question's now because nobody named an end."""
 
 
-def prepare(question: Question, now: datetime) -> Prepared:
+def prepare(question: Question, now: datetime, *, parser: duckdb.DuckDBPyConnection | None = None) -> Prepared:
     """Check the SQL and bind its parameters; `now` is what ages count back from.
 
     Raises QueryError for SQL that may not run, UsageError for parameters that do not fit.
     """
-    statement = guard.check(question.sql, source=str(question.saved.path) if question.saved else None)
+    source = str(question.saved.path) if question.saved else None
+    statement = guard.check(question.sql, source=source, parser=parser)
+    if question.is_bare and not statement.parameters:
+        return Prepared(statement=statement, parameters={}, span=None, saved=None, asked=None, open_ended=True)
+
+    from trailkeep.queries import STANDARD, bind, time_span
+
     times = {name: value for name in STANDARD if (value := getattr(question, name)) is not None}
     if twice := sorted(times.keys() & question.given.keys()):
         raise UsageError(f"{twice[0]} is given twice", hint=f"Use --{twice[0]} or -p {twice[0]}=, not both.")
@@ -87,6 +101,8 @@ def prepare(question: Question, now: datetime) -> Prepared:
 
 
 def _check_used(used: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    from trailkeep.queries import STANDARD
+
     for name in given:
         if name.lower() not in used and name not in STANDARD:
             raise UsageError(f"the SQL has no parameter ${name}", hint=f"Write ${name} in it where the value belongs.")

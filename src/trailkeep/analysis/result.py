@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Self
+import sys
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from trailkeep.analysis.failures import explain
+from trailkeep.analysis.plain import PlainBatch, PlainSchema, plain_fields
 from trailkeep.analysis.question import Prepared, prepare
 from trailkeep.analysis.stop import Stop
-from trailkeep.catalog import open_catalog
-from trailkeep.coverage import coverage_tables, missing_in
-from trailkeep.schema import EVENT_TABLES
+from trailkeep.catalog import EXTRA, Needs, connect, open_catalog
+from trailkeep.coverage import coverage_tables, missing_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    import duckdb
     import pyarrow as pa
 
     from trailkeep.analysis.question import Question
     from trailkeep.catalog import Catalog, Limits
     from trailkeep.coverage import Missing
+    from trailkeep.guard import Statement
     from trailkeep.store import Archive, Head, Ledger
     from trailkeep.timespan import Span
 
-OF_EVENTS = frozenset({*(table.name for table in EVENT_TABLES.values()), "events", "event_resources", "revisions"})
-"""The tables whose rows are missing where a stream was not read."""
-
-BATCH_ROWS = 8_192
+BATCH_ROWS = 2_048
 """Rows that are held at a time."""
 
 
@@ -35,12 +35,21 @@ class Result:
     """The answer to one question, read once; a context manager, since it holds the engine open."""
 
     def __init__(
-        self, prepared: Prepared, catalog: Catalog, head: Head | None, stop: Stop, missing: list[Missing]
+        self,
+        prepared: Prepared,
+        catalog: Catalog,
+        head: Head | None,
+        stop: Stop,
+        missing: list[Missing],
+        *,
+        plain: bool = False,
     ) -> None:
         self.parameters: dict[str, Any] = prepared.parameters
         """The values that were bound, by the names in the SQL."""
         self.span: Span | None = prepared.span
         """What the event tables were limited to, besides what the SQL itself says."""
+        self.asked: Span | None = prepared.asked
+        """What the question is about; None where it is about everything that is held."""
         self.missing = missing
         """Where the archive does not cover what was asked, so that the answer may be incomplete."""
         self.head = head
@@ -50,23 +59,25 @@ class Result:
         self._prepared = prepared
         self._catalog = catalog
         self._stop = stop
+        self._reader: pa.RecordBatchReader | None = None
         self._first: pa.RecordBatch | None
-        self._start()
+        self._start(plain=plain)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, `BATCH_ROWS` at most at a time, none of them kept here.
 
-        Raises QueryError, Interrupted, or ArchiveDamaged with a file's name; never ends early without an error.
+        Raises QueryError, Interrupted, TimeLimitReached, ArchiveDamaged or IntegrityViolated with a file's name; never
+        ends early without an error.
         """
         batch, self._first = self._first, None
         while batch is not None:
-            yield self._renamed(batch)
+            yield batch
             batch = self._next()
 
     def close(self) -> None:
         """Stop reading and let go of the engine."""
-        self._stop.watch(None)
-        with contextlib.suppress(AttributeError):
+        self._stop.end()
+        if self._reader is not None:
             self._reader.close()
         self._catalog.close()
 
@@ -76,68 +87,140 @@ class Result:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _start(self) -> None:
+    def _start(self, *, plain: bool) -> None:
         """Begin, up to the first rows: what is wrong with the archive or the SQL mostly shows by then."""
-        import duckdb
-        import pyarrow as pa
-
-        sql, parameters = self._prepared.statement.sql, self._prepared.parameters
-        self._stop.watch(self._catalog.connection)
+        statement, parameters = self._prepared.statement, self._prepared.parameters or None
+        connection = self._catalog.connection
         self._stop.check()
-        try:
-            relation = self._catalog.connection.sql(sql, params=parameters or None)
-            self._reader = relation.to_arrow_reader(BATCH_ROWS)
-        except (duckdb.Error, pa.ArrowException, OSError, RuntimeError) as error:
-            raise explain(error, self._prepared, self._catalog) from error
-        names = _unique(self._reader.schema.names)
-        self.schema = pa.schema([field.with_name(name) for field, name in zip(self._reader.schema, names, strict=True)])
+        with self._explained():
+            relation = connection.sql(statement.sql, params=parameters)
+            names = _unique(relation.columns)
+            # What is no plain SELECT the engine has run by now, and would run again.
+            if plain and statement.is_select and (fields := plain_fields(names, relation.types)):
+                self.schema = cast("pa.Schema", PlainSchema(fields))
+                connection.execute(statement.sql, parameters)
+            else:
+                self._start_arrow(relation, names)
         self._first = self._next()
 
-    def _next(self) -> pa.RecordBatch | None:
-        import duckdb
+    def _start_arrow(self, relation: duckdb.DuckDBPyRelation, names: list[str]) -> None:
         import pyarrow as pa
 
-        self._stop.check()
-        try:
-            batch: pa.RecordBatch = self._reader.read_next_batch()
-        except StopIteration:
-            return None
-        except (duckdb.Error, pa.ArrowException, OSError, RuntimeError) as error:
-            raise explain(error, self._prepared, self._catalog) from error
-        return batch
+        self._reader = relation.to_arrow_reader(BATCH_ROWS)
+        fields = zip(self._reader.schema, names, strict=True)
+        self.schema = pa.schema([field.with_name(name) for field, name in fields])
 
-    def _renamed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch.rename_columns(self.schema.names)
+    def _next(self) -> pa.RecordBatch | None:
+        self._stop.check()
+        with self._explained():
+            if self._reader is None:
+                rows = self._catalog.connection.fetchmany(BATCH_ROWS)
+                plain = PlainBatch(cast("PlainSchema", self.schema), rows)
+                return cast("pa.RecordBatch", plain) if rows else None
+            try:
+                return self._reader.read_next_batch().rename_columns(self.schema.names)
+            except StopIteration:
+                return None
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the engine, or Arrow on its behalf, raises into our own errors."""
+        import duckdb
+
+        # Where Arrow is not loaded none of its errors can come.
+        arrow_error = getattr(sys.modules.get("pyarrow"), "ArrowException", duckdb.Error)
+        try:
+            yield
+        except (duckdb.Error, OSError, RuntimeError, arrow_error) as error:
+            raise explain(error, self._prepared, self._catalog, self._stop) from error
 
 
 def open_result(
-    archive: Archive, question: Question, *, now: datetime, limits: Limits | None = None, stop: Stop | None = None
+    archive: Archive,
+    question: Question,
+    *,
+    now: datetime,
+    limits: Limits | None = None,
+    stop: Stop | None = None,
+    plain: bool = False,
 ) -> Result:
     """Run `question` up to its first rows; close the result, or use it in a ``with`` block.
 
     `now` is what ages count back from, and until when coverage is told. A file that was moved or replaced while the
-    archive was being opened is looked for again, by the ledger as it is then.
+    archive was being opened is looked for again, by the ledger as it is then. With `plain`, an answer of numbers and
+    text alone comes as `PlainSchema` and `PlainBatch`, which is all that the writers of text need, and Arrow is not
+    loaded for it.
 
-    Raises QueryError, UsageError, StoreError, ArchiveDamaged, and Interrupted where `stop` was called.
+    Raises QueryError, UsageError, StoreError, ArchiveDamaged, Interrupted where `stop` was called, and
+    TimeLimitReached where its time is over.
     """
-    prepared = prepare(question, now)
     watched = stop or Stop()
-    return archive.read_consistently(lambda ledger: _open(archive, ledger, prepared, now, limits, watched))
+    watched.begin()
+    # The connection that the answer comes from parses the question too: each takes longer to open than that takes.
+    unused = [connect()]
+    try:
+        prepared = prepare(question, now, parser=unused[0])
+
+        def read(ledger: Ledger) -> Result:
+            connection = unused.pop() if unused else connect()
+            return _open(archive, ledger, prepared, now, limits, watched, connection=connection, plain=plain)
+
+        return archive.read_consistently(read)
+    except BaseException:
+        watched.end()
+        for connection in unused:
+            connection.close()
+        raise
 
 
 def _open(
-    archive: Archive, ledger: Ledger, prepared: Prepared, now: datetime, limits: Limits | None, stop: Stop
+    archive: Archive,
+    ledger: Ledger,
+    prepared: Prepared,
+    now: datetime,
+    limits: Limits | None,
+    stop: Stop,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    plain: bool,
 ) -> Result:
-    catalog = open_catalog(archive, ledger, extra=coverage_tables(ledger, now), span=prepared.span, limits=limits)
+    needs = _needs_of(prepared.statement)
+    catalog = open_catalog(
+        archive,
+        ledger,
+        extra=coverage_tables(ledger, now) if needs is None or needs.tables & EXTRA else {},
+        span=prepared.span,
+        limits=limits,
+        needs=needs,
+        watching=stop,
+        connection=connection,
+    )
     try:
-        missing: list[Missing] = []
-        if prepared.statement.tables is None or prepared.statement.tables & OF_EVENTS:
-            missing = missing_in(ledger, prepared.asked, now, open_ended=prepared.open_ended)
-        return Result(prepared, catalog, ledger.head, stop, missing)
+        tables = prepared.statement.tables
+        missing = missing_for(tables, ledger, prepared.asked, now, open_ended=prepared.open_ended)
+        return Result(prepared, catalog, ledger.head, stop, missing, plain=plain)
     except BaseException:
         stop.watch(None)
         catalog.close()
         raise
+
+
+def _needs_of(statement: Statement) -> Needs | None:
+    """What of the archive the statement needs; None for all, where it asks what there is or names what is not there.
+
+    An error about a name that does not exist is then as good as it can be.
+    """
+    if statement.tables is None or statement.asks_what_there_is:
+        return None
+    tables = frozenset(name.lower() for name in statement.tables)
+    if tables:
+        from trailkeep.catalog.building import table_names
+
+        known = table_names()
+        if tables - known - {name.lower() for name in statement.common}:
+            return None
+        tables &= known
+    return Needs(tables=tables, functions=statement.functions)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from trailkeep.schema import REVISIONS
+from trailkeep.schema import engine_type as type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
     from trailkeep.schema import Table
     from trailkeep.timespan import Span
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """How Arrow is to read the table's files."""
+    import pyarrow as pa
+
+    return pa.schema([(column.name, column.type) for column in table.columns])
 
 
 def quote(text: str) -> str:
@@ -26,28 +34,40 @@ def name_of(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def type_of(arrow: pa.DataType) -> str:
-    """The engine's name of an Arrow type that the schema uses."""
-    plain = {
-        pa.string(): "VARCHAR",
-        pa.binary(): "BLOB",
-        pa.int32(): "INTEGER",
-        pa.int64(): "BIGINT",
-        pa.timestamp("us"): "TIMESTAMP",
-    }
-    if arrow in plain:
-        return plain[arrow]
-    if isinstance(arrow, pa.ListType):
-        return f"{type_of(arrow.value_type)}[]"
-    if isinstance(arrow, pa.StructType):
-        fields = ", ".join(f"{name_of(field.name)} {type_of(field.type)}" for field in arrow)
-        return f"STRUCT({fields})"
-    raise TypeError(f"no type of the engine is known for {arrow}")
-
-
 def partition_columns(table: Table) -> list[str]:
     """The table's partition keys that its files do not hold as columns."""
     return [key for key in table.partitions if key not in {column.name for column in table.columns}]
+
+
+def parquet_parts(
+    table: Table, *, in_place: Sequence[Path], apart: Iterable[tuple[Path, Mapping[str, str]]]
+) -> list[str]:
+    """The selections of a table's rows where the engine itself reads these files.
+
+    The partition values of the files `in_place` are read from their paths; those of the files `apart`, whose path does
+    not say them, stand beside each.
+    """
+    keys = partition_columns(table)
+    parts: list[str] = []
+    if in_place:
+        files = ", ".join(quote(str(path)) for path in in_place)
+        selected = ", ".join([_columns(table), *map(name_of, keys)])
+        options = "hive_partitioning = true, hive_types_autocast = false"
+        parts.append(f"SELECT {selected} FROM read_parquet([{files}], {options})")  # noqa: S608 - quoted
+    for path, partition in apart:
+        source = f"read_parquet([{quote(str(path))}], hive_partitioning = false)"
+        parts.append(partition_part(table, source, partition))
+    return parts
+
+
+def partition_part(table: Table, source: str, partition: Mapping[str, str]) -> str:
+    """The selection of the rows of `source`, which is one partition and does not say which."""
+    constants = "".join(f", {quote(partition.get(key, ''))} AS {name_of(key)}" for key in partition_columns(table))
+    return f"SELECT {_columns(table)}{constants} FROM {source}"  # noqa: S608 - quoted
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(name_of(column.name) for column in table.columns)
 
 
 def table_view(
@@ -57,34 +77,31 @@ def table_view(
     apart: Iterable[tuple[Path, Mapping[str, str]]],
     span: Span | None,
 ) -> str:
-    """The statement that creates the view of a table over exactly these files.
+    """The statement that creates the view of a table over exactly these files, as `parquet_parts` reads them."""
+    return view_of(table, parquet_parts(table, in_place=in_place, apart=apart), span=span)
 
-    The partition values of the files `in_place` are read from their paths; those of the files `apart`, whose path does
-    not say them, stand beside each. Without a file the view is empty, with the same names and types.
+
+def view_of(table: Table, parts: Sequence[str], *, span: Span | None) -> str:
+    """The statement that creates the view of a table that is made of these selections.
+
+    Without one the view is empty, with the same names and types.
     """
-    columns = ", ".join(name_of(column.name) for column in table.columns)
-    keys = partition_columns(table)
-    parts: list[str] = []
-    if in_place:
-        files = ", ".join(quote(str(path)) for path in in_place)
-        selected = ", ".join([columns, *map(name_of, keys)])
-        options = "hive_partitioning = true, hive_types_autocast = false"
-        parts.append(f"SELECT {selected} FROM read_parquet([{files}], {options})")  # noqa: S608 - quoted
-    for path, partition in apart:
-        constants = "".join(f", {quote(partition.get(key, ''))} AS {name_of(key)}" for key in keys)
-        source = f"read_parquet([{quote(str(path))}], hive_partitioning = false)"
-        parts.append(f"SELECT {columns}{constants} FROM {source}")  # noqa: S608 - quoted
     if not parts:
         typed = [f"CAST(NULL AS {type_of(column.type)}) AS {name_of(column.name)}" for column in table.columns]
-        typed += [f"CAST(NULL AS VARCHAR) AS {name_of(key)}" for key in keys]
-        parts.append(f"SELECT {', '.join(typed)} WHERE false")
+        typed += [f"CAST(NULL AS VARCHAR) AS {name_of(key)}" for key in partition_columns(table)]
+        parts = [f"SELECT {', '.join(typed)} WHERE false"]
     body = " UNION ALL ".join(parts)
     if span is not None:
         start, end = (moment.replace(tzinfo=None).isoformat(sep=" ") for moment in (span.start, span.end))
         inside = f"{table.time} >= TIMESTAMP {quote(start)} AND {table.time} < TIMESTAMP {quote(end)}"
         body = f"SELECT * FROM ({body}) WHERE {inside}"  # noqa: S608 - quoted
-    where = "parts." if table is REVISIONS else ""
-    return f"CREATE VIEW {where}{name_of(table.name)} AS {body}"
+    schema, _, name = full_name(table).partition(".")
+    return f"CREATE VIEW {schema}.{name_of(name)} AS {body}"
+
+
+def full_name(table: Table) -> str:
+    """Where a table's own view stands: the revisions that SQL sees are made of theirs and of the events."""
+    return f"{'parts' if table is REVISIONS else 'main'}.{table.name}"
 
 
 EVERY_EVENT = """
@@ -145,13 +162,17 @@ SELECT
     r.kind, r.id, r.recorded_at, r.organization_id, r.region, r.month, r.ledger_seq, r.raw,
     e.ledger_seq AS first_ledger_seq,
     e.raw AS first_raw,
-    CASE WHEN json_valid(r.raw) AND json_valid(e.raw) THEN (
-        SELECT list(DISTINCT coalesce(later.fullkey, earlier.fullkey) ORDER BY coalesce(later.fullkey, earlier.fullkey))
-        FROM json_tree(CASE WHEN json_valid(r.raw) THEN r.raw ELSE 'null' END) AS later
-        FULL JOIN json_tree(CASE WHEN json_valid(e.raw) THEN e.raw ELSE 'null' END) AS earlier
+    CASE WHEN json_valid(r.raw) AND json_valid(e.raw) THEN nullif(list_sort(list_distinct(list_concat((
+        SELECT list(later.fullkey) FROM json_tree(CASE WHEN json_valid(r.raw) THEN r.raw ELSE 'null' END) AS later
+        LEFT JOIN json_tree(CASE WHEN json_valid(e.raw) THEN e.raw ELSE 'null' END) AS earlier
             ON later.fullkey = earlier.fullkey
         WHERE later.atom IS DISTINCT FROM earlier.atom OR later.type IS DISTINCT FROM earlier.type
-    ) END AS differing_paths
+    ), (
+        SELECT list(earlier.fullkey) FROM json_tree(CASE WHEN json_valid(e.raw) THEN e.raw ELSE 'null' END) AS earlier
+        LEFT JOIN json_tree(CASE WHEN json_valid(r.raw) THEN r.raw ELSE 'null' END) AS later
+            ON later.fullkey = earlier.fullkey
+        WHERE later.atom IS DISTINCT FROM earlier.atom OR later.type IS DISTINCT FROM earlier.type
+    )))), []) END AS differing_paths
 FROM parts.revisions AS r
 LEFT JOIN (
     SELECT 'api' AS kind, id, organization_id, region, ledger_seq, raw FROM main.api_events
@@ -163,6 +184,7 @@ LEFT JOIN (
 """
 """Each later version beside the first one, with the JSON paths in which the two differ. The paths are NULL where one of
 the two is no JSON that the engine takes; compare ``raw`` with ``first_raw`` then."""
+# Twice a LEFT JOIN, since engines before 2.0, which `trailkeep connect` serves, take no FULL JOIN in such a place.
 
 EVENT_RESOURCES = """
 CREATE VIEW main.event_resources AS
@@ -184,3 +206,12 @@ FROM (
 )
 """
 """One row for every event and resource that it acted on; an event without resources has none."""
+
+
+OF_VIEWS = {
+    "parts.every_event": EVERY_EVENT,
+    "main.events": EVENTS,
+    "main.event_resources": EVENT_RESOURCES,
+    "main.revisions": REVISIONS_VIEW,
+}
+"""The views that are made of views, by their full names, in an order in which they can be created."""

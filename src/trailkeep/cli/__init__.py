@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-# Each module registers its commands on `app.app`; none of them imports anything heavy before a command runs.
-from trailkeep.cli import config as _config  # noqa: F401
-from trailkeep.cli import demo as _demo  # noqa: F401
-from trailkeep.cli import emulator as _emulator  # noqa: F401
-from trailkeep.cli import products as _products  # noqa: F401
-from trailkeep.cli import purge as _purge  # noqa: F401
-from trailkeep.cli import queries as _queries  # noqa: F401
-from trailkeep.cli import query as _query  # noqa: F401
-from trailkeep.cli import repair as _repair  # noqa: F401
-from trailkeep.cli import sign as _sign  # noqa: F401
-from trailkeep.cli import status as _status  # noqa: F401
-from trailkeep.cli import sync as _sync  # noqa: F401
-from trailkeep.cli import verify as _verify  # noqa: F401
-from trailkeep.cli.app import main
+import sys
+from importlib import import_module
 
-__all__ = ["main"]
+MODULES = (
+    "config",
+    "connect",
+    "demo",
+    "directory",
+    "emulator",
+    "products",
+    "purge",
+    "queries",
+    "query",
+    "repair",
+    "schema",
+    "shell",
+    "sign",
+    "status",
+    "sync",
+    "verify",
+)
+"""Each registers its commands on `app.app`; none of them imports anything heavy before a command runs."""
+
+ALONE = {"query": "query"}
+"""Commands whose own module is all that is loaded for them: asking a small question is to be quick."""
+
+_VALUED = frozenset({"--archive", "--config"})
+_FLAGS = frozenset({"--verbose", "--quiet", "-v", "-vv", "-q"})
+
+
+def main() -> None:
+    """Run the command line and end the process with the documented exit code."""
+    register_commands(sys.argv[1:])
+    from trailkeep.cli.app import main as run
+
+    run()
+
+
+def register_commands(arguments: list[str] | None = None) -> None:
+    """Register the commands: all of them, unless these arguments are for one that is loaded alone."""
+    alone = ALONE.get(_command_of(arguments or []))
+    for name in MODULES if alone is None else (alone,):
+        import_module(f"trailkeep.cli.{name}")
+
+
+def _command_of(arguments: list[str]) -> str:
+    """The command that the arguments name; empty where that takes more than a look."""
+    left = iter(arguments)
+    for argument in left:
+        if argument in _VALUED:
+            next(left, None)
+        elif argument not in _FLAGS and not argument.startswith(tuple(f"{name}=" for name in _VALUED)):
+            return argument
+    return ""
+
+
+__all__ = ["ALONE", "MODULES", "main", "register_commands"]

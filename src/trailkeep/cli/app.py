@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +57,10 @@ def main() -> None:
     """Run the command line and end the process with the documented exit code."""
     code = _run()
     output.flush()
+    if any(thread.name == "query" for thread in threading.enumerate()):
+        # The engine is in the middle of what it cannot be stopped in: waiting for it is not "at once".
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
 from trailkeep.errors import ExitCode, TrailkeepError
+from trailkeep.hostile import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+__all__ = ["detail", "problems", "report", "say", "set_verbosity", "stderr_is_terminal", "visible", "warn"]
 
 _verbosity = 0
 
@@ -20,14 +20,6 @@ def set_verbosity(level: int) -> None:
     """-1 is errors only, 0 the normal talk, 1 and more adds detail."""
     global _verbosity  # noqa: PLW0603 - one process, one terminal
     _verbosity = level
-
-
-def visible(text: str) -> str:
-    """The text with control characters, escape sequences and direction marks shown as escapes, never executed.
-
-    Line feeds and tabs stay. Strings from events are written by attackers and must pass here before a terminal.
-    """
-    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def say(message: str) -> None:

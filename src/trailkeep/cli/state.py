@@ -15,6 +15,8 @@ from trailkeep.timespan import parse_time
 if TYPE_CHECKING:
     import typer
 
+    from trailkeep.analysis import Stop
+    from trailkeep.catalog import Limits
     from trailkeep.config import Settings
 
 
@@ -54,6 +56,26 @@ def state_of(context: typer.Context) -> State:
     if state is None:
         raise UsageError("the command was called without the application around it")
     return state
+
+
+def limits_of(settings: Settings, *, sealed: bool = False) -> Limits:
+    """What a query may use of the machine, by the settings; `sealed` closes the file system to its SQL wholly."""
+    from trailkeep.catalog import Limits
+
+    return Limits(
+        memory=settings.memory,
+        threads=settings.threads,
+        temporary_directory=settings.temp_directory,
+        temporary_disk=settings.temp_disk,
+        sealed=sealed,
+    )
+
+
+def stop_of(settings: Settings) -> Stop:
+    """What ends a query, by itself where the settings have a time limit."""
+    from trailkeep.analysis import Stop
+
+    return Stop(timeout_seconds=None if settings.timeout is None else settings.timeout.total_seconds())
 
 
 def now() -> datetime:

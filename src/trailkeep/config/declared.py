@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from trailkeep.config import values
 from trailkeep.config.secret import MASK, Secret
-from trailkeep.config.values import MAX_CONCURRENCY, Place
+from trailkeep.config.values import MAX_CONCURRENCY, MAX_THREADS, MAX_TIMEOUT, MIN_MEMORY_MIB, Place
 from trailkeep.streams import KINDS, RETENTION_DAYS
 from trailkeep.timespan import format_age
 
@@ -140,6 +140,18 @@ SETTINGS: tuple[Setting, ...] = (
         toml_key="concurrency",
     ),
     Setting(
+        name="directory",
+        description="Whether a sync looks at users, applications, groups, API keys, policies, SSH keys and Projects,"
+        " too.",
+        expects="true or false",
+        parse=values.parse_truth,
+        default=True,
+        toml_type=bool,
+        flag="--directory",
+        environment=("TRAILKEEP_DIRECTORY",),
+        toml_key="directory",
+    ),
+    Setting(
         name="queries",
         description="Folders with saved queries of your own; in a settings file, relative to that file.",
         expects="paths",
@@ -149,6 +161,55 @@ SETTINGS: tuple[Setting, ...] = (
         may_be_empty=True,
         environment=("TRAILKEEP_QUERIES",),
         toml_key="queries",
+    ),
+    Setting(
+        name="memory",
+        description="The memory that a query may use; beyond it, it sorts and joins on disk.",
+        expects=f"a size such as 512MiB or 4GiB, at least {MIN_MEMORY_MIB}MiB",
+        parse=values.parse_memory,
+        default="1GiB",
+        flag="--memory",
+        environment=("TRAILKEEP_MEMORY",),
+        toml_key="memory",
+    ),
+    Setting(
+        name="threads",
+        description="The threads that a query may run; as many as there are cores where not given.",
+        expects=f"a whole number from 1 to {MAX_THREADS}",
+        parse=values.parse_threads,
+        toml_type=int,
+        flag="--threads",
+        environment=("TRAILKEEP_THREADS",),
+        toml_key="threads",
+    ),
+    Setting(
+        name="timeout",
+        description="How long a query may take, from opening the archive to its last row.",
+        expects=f"a length of time such as 30s or 10m, from 1s to {MAX_TIMEOUT.days}d, or none",
+        parse=values.parse_timeout,
+        flag="--timeout",
+        environment=("TRAILKEEP_TIMEOUT",),
+        toml_key="timeout",
+    ),
+    Setting(
+        name="temp_directory",
+        description="The folder for what a query cannot hold in memory; the system's place for temporary files where"
+        " not given. In a settings file, relative to that file.",
+        expects="a path",
+        parse=values.parse_path,
+        flag="--temp-directory",
+        environment=("TRAILKEEP_TEMP_DIRECTORY",),
+        toml_key="temp_directory",
+    ),
+    Setting(
+        name="temp_disk",
+        description="How much a query may write there.",
+        expects="a size such as 512MiB or 20GiB",
+        parse=values.parse_size,
+        default="20GiB",
+        flag="--temp-disk",
+        environment=("TRAILKEEP_TEMP_DISK",),
+        toml_key="temp_disk",
     ),
     Setting(
         name="sign_key",

@@ -33,7 +33,13 @@ class Settings:
     kinds: tuple[Kind, ...]
     overlap: timedelta
     concurrency: int
+    directory: bool
     queries: tuple[Path, ...]
+    memory: str
+    threads: int | None
+    timeout: timedelta | None
+    temp_directory: Path | None
+    temp_disk: str
     sign_key: Path | None
     access_key: str | None
     secret_key: Secret | None

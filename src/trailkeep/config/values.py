@@ -16,6 +16,21 @@ from trailkeep.timespan import parse_age
 MAX_CONCURRENCY = 64
 """Requests in flight at once; more would only meet the API's rate limit."""
 
+MAX_THREADS = 256
+"""Threads of the query engine; more than any machine has cores for."""
+
+MIN_MEMORY_MIB = 64
+"""With less the query engine cannot even open an archive of a few years."""
+
+MAX_TIMEOUT = timedelta(days=30)
+"""A query that runs longer has been forgotten."""
+
+_SIZE = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(?P<unit>[KMGT]I?B)", re.IGNORECASE)
+_SIZE_UNITS = {
+    **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", start=1)},
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", start=1)},
+}
+
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 
@@ -65,6 +80,48 @@ def parse_concurrency(text: str, _place: Place) -> int:
     if not re.fullmatch(r"\s*[0-9]{1,4}\s*", text) or not 1 <= int(text) <= MAX_CONCURRENCY:
         raise ValueError("out of range")
     return int(text)
+
+
+def parse_threads(text: str, _place: Place) -> int:
+    """How many threads the query engine may run."""
+    if not re.fullmatch(r"\s*[0-9]{1,4}\s*", text) or not 1 <= int(text) <= MAX_THREADS:
+        raise ValueError("out of range")
+    return int(text)
+
+
+def parse_size(text: str, _place: Place) -> str:
+    """A number of bytes with its unit, such as ``512MiB``; more than none."""
+    return _size(text)[0]
+
+
+def parse_memory(text: str, _place: Place) -> str:
+    """A size that the query engine can work with."""
+    size, count = _size(text)
+    if count < MIN_MEMORY_MIB * 1024**2:
+        raise ValueError("too little")
+    return size
+
+
+def _size(text: str) -> tuple[str, int]:
+    """A size in its usual spelling, and the bytes that it stands for."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("not a size")
+    unit = next(unit for unit in _SIZE_UNITS if unit.lower() == match["unit"].lower())
+    count = int(float(match["number"]) * _SIZE_UNITS[unit])
+    if not 0 < count < 1 << 60:
+        raise ValueError("out of range")
+    return f"{match['number']}{unit}", count
+
+
+def parse_timeout(text: str, _place: Place) -> timedelta | None:
+    """A length of time after which to give up; None for ``none``."""
+    if text.strip().lower() == "none":
+        return None
+    timeout = parse_age(text)
+    if not timedelta(seconds=1) <= timeout <= MAX_TIMEOUT:
+        raise ValueError("out of range")
+    return timeout
 
 
 def parse_organization_id(text: str, _place: Place) -> str:

@@ -1,0 +1,136 @@
+"""Giving a connection its views and macros: all of them, or those that one statement needs."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from trailkeep import schema
+from trailkeep.catalog import macros, views
+from trailkeep.catalog.chosen import EXTRA, LEDGER, Needs, chosen_macros, chosen_views
+from trailkeep.catalog.ledger_rows import ledger_table
+from trailkeep.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import duckdb
+    import pyarrow as pa
+
+    from trailkeep.store import Archive, Ledger, LiveFile
+    from trailkeep.timespan import Span
+
+_GLOB_CHARACTERS = frozenset("*?[]{}\\")
+"""What the engine reads as a pattern, whatever the quoting."""
+
+
+def table_names() -> frozenset[str]:
+    """The names of all tables and views that SQL may name without a schema."""
+    stored = {table.name for table in schema.TABLES.values()}
+    of_views = {name.removeprefix("main.") for name in views.OF_VIEWS if name.startswith("main.")}
+    return frozenset({*stored, *of_views, LEDGER, *EXTRA})
+
+
+class Building:
+    """What one connection is given."""
+
+    def __init__(self, archive: Archive, ledger: Ledger, needs: Needs | None, span: Span | None) -> None:
+        self._archive = archive
+        self._ledger = ledger
+        self._functions = None if needs is None else needs.functions
+        self._chosen = None if needs is None else chosen_views(needs, views.OF_VIEWS)
+        self._span = span
+        self._placed: dict[str, list[tuple[Path, LiveFile]]] = {}
+
+    def place(self) -> dict[str, LiveFile]:
+        """Where the live files of the tables lie, by the path that is to be opened.
+
+        Raises ArchiveDamaged for one that is not there.
+        """
+        root = self._archive.path.resolve()
+        if _GLOB_CHARACTERS & set(str(root)):
+            raise StoreError(
+                f"the archive's path {str(root)!r} holds a character that the query engine reads as a pattern",
+                hint="Rename the folder without any of * ? [ ] { } and the backslash.",
+            )
+        files: dict[str, LiveFile] = {}
+        for table in self._tables():
+            live = sorted(self._ledger.files(table.name, self._span_of(table)), key=lambda file: file.record.path)
+            placed = [(root / self._archive.locate(file).relative_to(self._archive.path), file) for file in live]
+            self._placed[table.name] = placed
+            files |= {str(path): file for path, file in placed}
+        return files
+
+    def build(self, connection: duckdb.DuckDBPyConnection, extra: Mapping[str, pa.Table], *, sealed: bool) -> None:
+        """Create all of it on a connection; `place` comes first."""
+        of_views = {name: text for name, text in views.OF_VIEWS.items() if self._needs(name)}
+        connection.execute("CREATE SCHEMA parts")
+        self._create_macros(connection, of_views)
+        for table in self._tables():
+            placed = self._placed[table.name]
+            parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
+            connection.execute(views.view_of(table, parts, span=self._span_of(table)))
+        for statement in of_views.values():
+            connection.execute(statement)
+        self._create_tables(connection, extra)
+
+    def _create_macros(self, connection: duckdb.DuckDBPyConnection, of_views: Mapping[str, str]) -> None:
+        if self._functions is None:
+            statements = list(macros.MACROS)
+        else:
+            statements = chosen_macros(macros.MACROS, self._functions, of_views.values())
+        for statement in statements:
+            connection.execute(statement)
+
+    def _create_tables(self, connection: duckdb.DuckDBPyConnection, extra: Mapping[str, pa.Table]) -> None:
+        wanted = {name: rows for name, rows in extra.items() if self._needs(f"main.{name}")}
+        if self._needs(f"main.{LEDGER}"):
+            wanted[LEDGER] = ledger_table(self._ledger)
+        for name, rows in sorted(wanted.items()):
+            connection.register("_arrow", rows)
+            connection.execute(f"CREATE TABLE {views.name_of(name)} AS SELECT * FROM _arrow")  # noqa: S608 - quoted
+            connection.unregister("_arrow")
+
+    def _needs(self, name: str) -> bool:
+        return self._chosen is None or name in self._chosen
+
+    def _tables(self) -> list[schema.Table]:
+        return [table for table in schema.TABLES.values() if self._needs(views.full_name(table))]
+
+    def _span_of(self, table: schema.Table) -> Span | None:
+        return self._span if table in schema.EVENT_TABLES.values() else None
+
+    def _parts(self, table: schema.Table, placed: list[tuple[Path, LiveFile]]) -> list[str]:
+        """The table read by the engine itself."""
+        root = self._archive.path.resolve()
+        in_place: list[Path] = []
+        apart: list[tuple[Path, Mapping[str, str]]] = []
+        for path, file in placed:
+            if "=" in str(root) or path != root / file.record.path:
+                apart.append((path, file.partition))
+            else:
+                in_place.append(path)
+        return views.parquet_parts(table, in_place=in_place, apart=apart)
+
+    def _sealed_parts(
+        self, connection: duckdb.DuckDBPyConnection, table: schema.Table, placed: list[tuple[Path, LiveFile]]
+    ) -> list[str]:
+        """The table read by Arrow, a data set for each partition: the engine opens no file.
+
+        The engine passes columns and conditions on to Arrow.
+        """
+        import pyarrow.dataset as ds
+
+        read_as = views.arrow_schema(table)
+        parts: list[str] = []
+        # The views are made in the schema that is in use; nothing else says where.
+        connection.execute("USE parts")
+        in_order = sorted(placed, key=lambda each: sorted(each[1].partition.items()))
+        for partition, files in groupby(in_order, key=lambda each: each[1].partition):
+            rows = ds.dataset([str(path) for path, _file in files], format="parquet", schema=read_as)
+            name = f"{table.name}_{len(parts)}"
+            connection.from_arrow(rows).create_view(name)
+            parts.append(views.partition_part(table, f"parts.{views.name_of(name)}", partition))
+        connection.execute("USE main")
+        return parts
