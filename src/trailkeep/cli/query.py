@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trailkeep.cli import diagnostics, output
+from trailkeep.cli import diagnostics, dialects, output
 from trailkeep.cli.app import app
-from trailkeep.cli.results import SUFFIXES, ResultFormat
-from trailkeep.cli.state import now, state_of
+from trailkeep.cli.results import BINARY, SUFFIXES, ResultFormat
+from trailkeep.cli.state import limits_of, now, state_of, stop_of
 from trailkeep.errors import CoverageIncomplete, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trailkeep.analysis import Question
+    from trailkeep.cli.running import Delivered, Delivery
+    from trailkeep.config import Settings
     from trailkeep.queries import SavedQuery
 
 TABLE_ROWS = 200
@@ -50,22 +55,63 @@ def query(
         int | None,
         typer.Option(min=1, metavar="N", help=f"At most N rows (default: {TABLE_ROWS} for a table, else all)."),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="A table with every column and value whole, in as many lines as it takes.")
+    ] = False,
+    vertical: Annotated[
+        bool, typer.Option("--vertical", help="One row at a time, each column on a line of its own.")
+    ] = False,
+    spreadsheet_safe: Annotated[
+        bool, typer.Option("--spreadsheet-safe", help="CSV in which no text begins a formula; changes such texts.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 6 when the asked span touches what was never read.")
     ] = False,
+    record: Annotated[
+        Path | None, typer.Option("--record", metavar="FILE", help="Write to this file what ran, and on what.")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", metavar="FILE", help="Run a recorded query again: is the result still the same?"),
+    ] = None,
     queries: Annotated[
         list[Path] | None, typer.Option("--queries", metavar="DIR", help="Another folder of saved queries; repeatable.")
     ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Give up after this long, such as 30s or 10m; exit code 7.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory that the engine may use (default: 1GiB).")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads that the engine may run.")] = None,
+    temp_directory: Annotated[
+        Path | None, typer.Option("--temp-directory", metavar="DIR", help="Where it puts what memory cannot hold.")
+    ] = None,
+    temp_disk: Annotated[
+        str | None, typer.Option("--temp-disk", metavar="SIZE", help="How much it may put there (default: 20GiB).")
+    ] = None,
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Let the SQL open no file at all; for SQL from strangers. Slower.")
+    ] = False,
+    printed: dialects.PrintOption = False,
+    dialect: dialects.DialectOption = None,
+    engine: dialects.EngineOption = None,
+    master: dialects.MasterOption = None,
 ) -> None:
     """Run a saved query, or SQL of your own, on the archive.
 
     The SQL may be one SELECT. It can use $since and $until; where it does not, --since and --until limit the event
     tables that it sees.
     """
+    settings = state_of(context).settings(
+        memory=memory, threads=threads, timeout=timeout, temp_directory=temp_directory, temp_disk=temp_disk
+    )
+    if replay is not None:
+        _check_alone("--replay", context, beside=_WITH_REPLAY)
+        _replay(replay, output_file, settings, sealed=sealed)
+        return
     form = result_format or (SUFFIXES.get(output_file.suffix.lower()) if output_file else None) or ResultFormat.TABLE
-    if form is ResultFormat.PARQUET and output_file is None and output.stdout_is_terminal():
-        raise UsageError("Parquet is not for a terminal", hint="Add --output FILE.")
-    settings = state_of(context).settings()
+    _check_format(form, to_stdout=output_file is None, table=full or vertical, csv=spreadsheet_safe)
     moment = now()
     question = _question(
         name,
@@ -76,12 +122,27 @@ def query(
         since=since,
         until=until,
     )
+    dialects.check_options(
+        dialect,
+        engine,
+        master,
+        printed=printed,
+        given={
+            "--record": record is not None,
+            "--sealed": sealed,
+            "--output": output_file is not None,
+            "--format": result_format is not None,
+            "--limit": limit is not None,
+            "--master": _given_on_command_line(context, "master"),
+        },
+    )
+    if printed:
+        dialects.print_query(question, dialect, moment)
+        return
 
-    from trailkeep.cli.running import Delivery, deliver
-    from trailkeep.store import Archive
+    from trailkeep.cli.running import Delivery
 
-    delivered = deliver(
-        Archive.open(settings.archive),
+    delivered = _answer(
         question,
         moment,
         Delivery(
@@ -89,7 +150,16 @@ def query(
             output_file=output_file,
             limit=limit or (TABLE_ROWS if form is ResultFormat.TABLE else None),
             asked_limit=limit is not None,
+            full=full,
+            vertical=vertical,
+            spreadsheet_safe=spreadsheet_safe,
+            measured=record is not None,
+            limits=limits_of(settings, sealed=sealed),
+            opened=dialects.opener_of(engine, master),
         ),
+        settings,
+        record=record,
+        file=file,
     )
     if delivered.rows == 0 and question.saved is not None:
         _say_blind_spots(question.saved)
@@ -98,6 +168,113 @@ def query(
             "the archive does not cover all of the asked span",
             hint="Run `trailkeep sync`, or ask for a span that is covered; `trailkeep status` shows which is.",
         )
+
+
+def _answer(
+    question: Question,
+    moment: datetime,
+    delivery: Delivery,
+    settings: Settings,
+    *,
+    record: Path | None,
+    file: Path | None,
+) -> Delivered:
+    """Run the question, write its result, and the record of it when that is durable."""
+    from trailkeep.cli.results import target
+    from trailkeep.cli.running import deliver
+    from trailkeep.store import Archive
+
+    archive = Archive.open(settings.archive)
+    stop = stop_of(settings)
+    written = {"--output": delivery.output_file, "--record": record, "--file": file}
+    for (option, one), (other_option, other) in combinations(written.items(), 2):
+        if one is not None and other is not None and target.same_file(one, other):
+            raise UsageError(f"{option} and {other_option} name the same file, {one}", hint="Name two files.")
+    if record is not None:
+        target.check(record, archive.path, "--record")
+    delivered = deliver(archive, question, moment, delivery, stop)
+    if record is None:
+        return delivered
+    if not delivered.whole:
+        diagnostics.warn(f"{record} was not written: whoever reads stdout did not take the whole result")
+        return delivered
+
+    from trailkeep.cli.record import record_of, write_record
+
+    assert delivery.limits is not None
+    write_record(
+        record,
+        record_of(
+            question,
+            archive,
+            delivery,
+            delivered,
+            limits=delivery.limits,
+            timeout_seconds=stop.timeout_seconds,
+            started_at=moment,
+            finished_at=now(),
+        ),
+    )
+    return delivered
+
+
+_WITH_REPLAY = frozenset(
+    {"replay", "output_file", "timeout", "memory", "threads", "temp_directory", "temp_disk", "sealed"}
+)
+
+
+def _replay(file: Path, output_file: Path | None, settings: Settings, *, sealed: bool) -> None:
+    """Run a recorded query again, and say whether the result is the same."""
+    from trailkeep.cli.record import read_record
+    from trailkeep.cli.replay import replay
+    from trailkeep.cli.results import target
+    from trailkeep.store import Archive
+
+    record = read_record(file)
+    if output_file is not None and target.same_file(file, output_file):
+        raise UsageError(f"--output names the record itself, {file}", hint="Name another file.")
+    replayed = replay(
+        Archive.open(settings.archive),
+        record,
+        output_file,
+        limits=limits_of(settings, sealed=sealed or record.limits.sealed),
+        stop=stop_of(settings),
+    )
+    rows = f"{replayed.delivered.rows:,} row{'' if replayed.delivered.rows == 1 else 's'}"
+    output.write_text(f"the result is the same: {rows}, SHA-256 {replayed.delivered.sha256}")
+    if replayed.head_now != replayed.recorded_head:
+        how = (
+            "it was read as it was then"
+            if replayed.as_of_head
+            else "files of that time are gone: it was read as it is now"
+        )
+        diagnostics.say(
+            f"the archive has grown from entry {replayed.recorded_head} to {replayed.head_now} since; {how}"
+        )
+
+
+def _given_on_command_line(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _check_alone(option: str, context: typer.Context, *, beside: frozenset[str]) -> None:
+    """Refuse what has no meaning beside an option that says all by itself."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if given is not None and given.name == "COMMANDLINE" and parameter.name not in beside:
+            shown = parameter.opts[0] if parameter.param_type_name == "option" else "NAME"
+            raise UsageError(f"{option} and {shown} do not go together", hint=f"{option} says what runs, and how.")
+
+
+def _check_format(form: ResultFormat, *, to_stdout: bool, table: bool, csv: bool) -> None:
+    """Refuse bytes on a terminal, and options that another format has."""
+    if form in BINARY and to_stdout and output.stdout_is_terminal():
+        raise UsageError(f"{BINARY[form]} is not for a terminal", hint="Add --output FILE.")
+    if table and form is not ResultFormat.TABLE:
+        raise UsageError(f"--full and --vertical are for tables, and this is {form}", hint="Add --format table.")
+    if csv and form is not ResultFormat.CSV:
+        raise UsageError(f"--spreadsheet-safe is for CSV, and this is {form}", hint="Add --format csv.")
 
 
 def _say_blind_spots(saved: SavedQuery) -> None:

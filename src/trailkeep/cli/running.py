@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
-import tempfile
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from trailkeep.analysis import Stop, open_result
 from trailkeep.cli import diagnostics, output
-from trailkeep.cli.results import ResultFormat, writer_for
-from trailkeep.errors import Interrupted, UsageError
+from trailkeep.cli.results import BINARY, ResultFormat, target, writer_for
+from trailkeep.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+    from pathlib import Path
     from types import FrameType
 
     import pyarrow as pa
 
     from trailkeep.analysis import Question
+    from trailkeep.catalog import Limits
     from trailkeep.coverage import Missing
-    from trailkeep.store import Archive
+    from trailkeep.store import Archive, Head
+    from trailkeep.timespan import Span
 
 MISSING_LINES = 5
 """How many uncovered spans are told one by one."""
@@ -36,14 +36,36 @@ _LOOK_EVERY_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """What shows the result: a table is laid out for it."""
+
+    terminal: bool
+    width: int | None
+    """None where nothing limits it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """How a result is to be delivered."""
 
     form: ResultFormat
-    output_file: Path | None
-    limit: int | None
-    asked_limit: bool
+    output_file: Path | None = None
+    limit: int | None = None
+    asked_limit: bool = False
     """Whether the user gave the limit, and not the format."""
+    full: bool = False
+    vertical: bool = False
+    spreadsheet_safe: bool = False
+    screen: Screen | None = None
+    """None for what stdout is."""
+    measured: bool = False
+    """Whether the bytes are counted and hashed, for a record."""
+    talk: bool = True
+    """Whether stderr hears how many rows there were, and what is missing from them."""
+    limits: Limits | None = None
+    """None for the engine's own defaults."""
+    opened: Callable[..., Any] | None = None
+    """What opens the result, as `open_result` does; None for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +73,48 @@ class Delivered:
     """What was delivered."""
 
     rows: int
+    cut: bool
+    """Whether the limit kept rows back."""
+    whole: bool
+    """Whether all of it was taken: a reader of stdout may stop early."""
     missing: list[Missing]
     """Where the archive does not cover what was asked."""
+    schema: pa.Schema
+    screen: Screen
+    parameters: dict[str, Any]
+    """The values that were bound, by the names in the SQL."""
+    span: Span | None
+    """What the event tables were limited to."""
+    asked: Span | None
+    """What the question was about."""
+    head: Head | None
+    """The ledger's newest entry when the archive was read."""
+    bytes: int | None
+    """How long the result is, where it was measured,"""
+    sha256: str | None
+    """and its hash."""
 
 
-def deliver(archive: Archive, question: Question, now: datetime, delivery: Delivery) -> Delivered:
-    """Run `question` and write its rows.
+def deliver(
+    archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop | None = None
+) -> Delivered:
+    """Run `question` and write its rows; `stop` may carry a time limit.
 
     Raises Interrupted at SIGINT or SIGTERM: the query is stopped, and a file that was being written is gone.
     """
     if delivery.output_file is not None:
-        _check_target(delivery.output_file, archive.path)
-    stop = Stop()
-    work = _Work(lambda: _run(archive, question, now, delivery, stop))
+        target.check(delivery.output_file, archive.path)
+    ending = stop or Stop()
+    work = _Work(lambda: _run(archive, question, now, delivery, ending))
     with _signals() as asked_to_stop:
         work.start()
         while work.is_alive():
             work.join(_LOOK_EVERY_SECONDS)
             if asked_to_stop.is_set():
-                stop()
-    if asked_to_stop.is_set() and stop.stopped:
+                ending()
+            if ending.overdue():
+                raise ending.error()
+    if asked_to_stop.is_set() and ending.stopped:
         raise Interrupted("the query was stopped")
     return work.result()
 
@@ -100,23 +144,61 @@ class _Work(threading.Thread):
 
 
 def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop) -> Delivered:
-    with open_result(archive, question, now=now, stop=stop) as result:
+    screen = delivery.screen or _screen(delivery)
+    whole, size, digest = True, None, None
+    text = delivery.form not in BINARY
+    opened = delivery.opened or open_result
+    with opened(archive, question, now=now, limits=delivery.limits, stop=stop, plain=text) as result:
         counted = _Limited(result.batches(), delivery.limit)
         try:
-            with _sink(delivery.output_file) as sink:
-                _write(result.schema, counted, sink, delivery)
+            with target.opened(delivery.output_file) as sink:
+                if delivery.measured:
+                    measured = target.Measured(sink)
+                    _write(result.schema, counted, cast("BinaryIO", measured), delivery, screen)
+                    size, digest = measured.bytes, measured.sha256
+                else:
+                    _write(result.schema, counted, sink, delivery, screen)
         except BrokenPipeError:
             output.discard()
-            return Delivered(rows=counted.rows, missing=result.missing)
-    _say_rows(counted, delivery)
-    _say_missing(result.missing)
-    return Delivered(rows=counted.rows, missing=result.missing)
+            whole = False
+    if whole and delivery.talk:
+        _say_rows(counted, delivery)
+        say_missing(result.missing)
+    return Delivered(
+        rows=counted.rows,
+        cut=counted.cut,
+        whole=whole,
+        missing=result.missing,
+        schema=result.schema,
+        screen=screen,
+        parameters=result.parameters,
+        span=result.span,
+        asked=result.asked,
+        head=result.head,
+        bytes=size,
+        sha256=digest,
+    )
 
 
-def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], sink: BinaryIO, delivery: Delivery) -> None:
-    terminal = delivery.output_file is None and output.stdout_is_terminal()
-    width = shutil.get_terminal_size().columns if terminal else None
-    writer = writer_for(delivery.form, sink, schema, width=width, terminal=terminal)
+def _screen(delivery: Delivery) -> Screen:
+    file = delivery.output_file
+    terminal = output.stdout_is_terminal() if file is None else target.is_terminal(file)
+    return Screen(terminal=terminal, width=shutil.get_terminal_size().columns if terminal else None)
+
+
+def _write(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], sink: BinaryIO, delivery: Delivery, screen: Screen
+) -> None:
+    writer = writer_for(
+        delivery.form,
+        sink,
+        schema,
+        width=screen.width,
+        terminal=screen.terminal,
+        full=delivery.full,
+        vertical=delivery.vertical,
+        spreadsheet_safe=delivery.spreadsheet_safe,
+    )
     for batch in batches:
         writer.write(batch)
     writer.close()
@@ -156,53 +238,12 @@ def _say_rows(counted: _Limited, delivery: Delivery) -> None:
         diagnostics.say(rows)
 
 
-def _say_missing(missing: list[Missing]) -> None:
+def say_missing(missing: list[Missing]) -> None:
     """Warn that the answer is about less than was asked."""
     for each in missing[:MISSING_LINES]:
         diagnostics.warn(str(each))
     if len(missing) > MISSING_LINES:
         diagnostics.warn(f"and {len(missing) - MISSING_LINES} more such spans: `trailkeep status` lists the gaps")
-
-
-@contextlib.contextmanager
-def _sink(target: Path | None) -> Iterator[BinaryIO]:
-    """Where the bytes go: stdout, or a new file that takes `target`'s name only when it is whole."""
-    if target is None:
-        yield output.binary_stdout()
-        return
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield cast("BinaryIO", file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise _unwritable(target, error) from error
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _check_target(target: Path, archive: Path) -> None:
-    """Refuse to write where evidence lies."""
-    place = target.resolve()
-    if place.is_dir():
-        raise UsageError(f"{target} is a folder", hint="Name a file with --output.")
-    if place.is_relative_to(archive.resolve()):
-        raise UsageError(
-            f"{target} lies inside the archive {archive}, which holds evidence only",
-            hint="Name a file outside it with --output.",
-        )
-
-
-def _unwritable(target: Path, error: OSError) -> UsageError:
-    return UsageError(f"{target} cannot be written: {error.strerror or error}", hint="Name another file with --output.")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ class ResultFormat(StrEnum):
     JSON = "json"
     NDJSON = "ndjson"
     PARQUET = "parquet"
+    ARROW = "arrow"
     MARKDOWN = "markdown"
 
 
@@ -26,9 +27,14 @@ SUFFIXES = {
     ".ndjson": ResultFormat.NDJSON,
     ".jsonl": ResultFormat.NDJSON,
     ".parquet": ResultFormat.PARQUET,
+    ".arrow": ResultFormat.ARROW,
+    ".feather": ResultFormat.ARROW,
     ".md": ResultFormat.MARKDOWN,
 }
 """The format that a file's name asks for."""
+
+BINARY = {ResultFormat.PARQUET: "Parquet", ResultFormat.ARROW: "Arrow"}
+"""What is not for a terminal, by the name that people know it by."""
 
 
 class ResultWriter(Protocol):
@@ -42,14 +48,26 @@ class ResultWriter(Protocol):
 
 
 def writer_for(
-    form: ResultFormat, sink: BinaryIO, schema: pa.Schema, *, width: int | None = None, terminal: bool = False
+    form: ResultFormat,
+    sink: BinaryIO,
+    schema: pa.Schema,
+    *,
+    width: int | None = None,
+    terminal: bool = False,
+    full: bool = False,
+    vertical: bool = False,
+    spreadsheet_safe: bool = False,
 ) -> ResultWriter:
-    """The writer of a format to `sink`; `width` is the terminal's where one shows a table."""
+    """The writer of a format to `sink`.
+
+    `width` is the terminal's, where one shows the result: a table is laid out to fit it. With `full` a table leaves
+    nothing out, with `vertical` it shows one row at a time; `spreadsheet_safe` is for CSV that a spreadsheet opens.
+    """
     match form:
         case ResultFormat.CSV:
             from trailkeep.cli.results.delimited import CsvWriter
 
-            return CsvWriter(sink, schema, visible_controls=terminal)
+            return CsvWriter(sink, schema, visible_controls=terminal, spreadsheet_safe=spreadsheet_safe)
         case ResultFormat.MARKDOWN:
             from trailkeep.cli.results.delimited import MarkdownWriter
 
@@ -62,7 +80,15 @@ def writer_for(
             from trailkeep.cli.results.parquet import ParquetWriter
 
             return ParquetWriter(sink, schema)
+        case ResultFormat.ARROW:
+            from trailkeep.cli.results.arrow import ArrowWriter
+
+            return ArrowWriter(sink, schema)
+        case ResultFormat.TABLE if vertical:
+            from trailkeep.cli.results.vertical import VerticalWriter
+
+            return VerticalWriter(sink, schema, width=width)
         case ResultFormat.TABLE:
             from trailkeep.cli.results.table import TableWriter
 
-            return TableWriter(sink, schema, width=width, terminal=terminal)
+            return TableWriter(sink, schema, width=width, terminal=terminal, full=full)

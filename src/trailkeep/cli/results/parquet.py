@@ -7,19 +7,17 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trailkeep.cli.results.regrouped import Regrouped
 from trailkeep.cli.results.values import cells
-
-ROW_GROUP_ROWS = 65_536
 
 
 class ParquetWriter:
-    """Row groups of `ROW_GROUP_ROWS`; types that Parquet does not have become the text that CSV shows."""
+    """A row group for each group of rows; types that Parquet does not have become the text that CSV shows."""
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
         self._schema = pa.schema([field.with_type(_storable(field.type)) for field in schema])
         self._writer = pq.ParquetWriter(sink, self._schema, compression="zstd", write_page_checksum=True)
-        self._waiting: list[pa.RecordBatch] = []
-        self._rows = 0
+        self._groups = Regrouped(self._schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write some rows."""
@@ -27,20 +25,17 @@ class ParquetWriter:
             column if column.type == field.type else _as(column, field.type)
             for column, field in zip(batch.columns, self._schema, strict=True)
         ]
-        self._waiting.append(pa.record_batch(columns, schema=self._schema))
-        self._rows += batch.num_rows
-        if self._rows >= ROW_GROUP_ROWS:
-            self._flush()
+        for group in self._groups.add(pa.record_batch(columns, schema=self._schema)):
+            self._write_group(group)
 
     def close(self) -> None:
         """Write the rows that wait, and the footer."""
-        self._flush()
+        for group in self._groups.rest():
+            self._write_group(group)
         self._writer.close()
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema))
-        self._waiting, self._rows = [], 0
+    def _write_group(self, group: pa.RecordBatch) -> None:
+        self._writer.write_table(pa.Table.from_batches([group], self._schema))
 
 
 def _storable(kind: pa.DataType) -> pa.DataType:

@@ -1,100 +1,145 @@
-"""A table for people: as wide as the terminal, one line a row."""
+"""A table for people: one line a row, as wide as the terminal where one shows it."""
 
 from __future__ import annotations
 
-import io
+import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO
 
 from trailkeep.cli import diagnostics
+from trailkeep.cli.results.delimited import encoded
+from trailkeep.cli.results.layout import (
+    MIN_COLUMN_WIDTH,
+    SEPARATOR,
+    cut,
+    fitting,
+    folded,
+    padded,
+    shown,
+    width_of,
+)
 from trailkeep.cli.results.values import cells
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pyarrow as pa
 
-MIN_COLUMN_WIDTH = 8
-"""Columns that would be narrower than this are left out, the last first."""
 MAX_CELL_CHARACTERS = 500
-"""A cell is cut here whatever the width: `raw` can hold a megabyte."""
+"""A cell is cut here whatever the width, unless the table is to be full: `raw` can hold a megabyte."""
+MAX_NAME_WIDTH = 40
+"""Values up to this width and without blanks are ids, addresses and names: of no use when they are cut."""
+_TEXT = re.compile(r"[\s{\[]")
 _NUMBERS = ("int", "uint", "float", "double", "decimal", "halffloat")
+_TIMES = ("timestamp", "date", "time")
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class TableWriter:
-    """Keeps the rows until `close`, so give it few; null is an empty cell and the empty string is ``""``."""
+    """Keeps the rows until `close`, so give it few; null is an empty cell and the empty string is ``""``.
 
-    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, width: int | None, terminal: bool) -> None:
+    Where the columns do not fit the terminal, times, numbers, ids and names stay whole, longer text is cut, and the
+    last columns are left out and named on stderr. A full table cuts and leaves out nothing: cells go on in the next
+    line, and columns that do not fit beside each other stand below each other.
+    """
+
+    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, width: int | None, terminal: bool, full: bool) -> None:
         self._sink = sink
+        self._schema = schema
         self._width = width
         self._terminal = terminal
-        self._names = schema.names
+        self._full = full
+        self._names = [shown(name) for name in schema.names]
         self._numeric = [str(field.type).startswith(_NUMBERS) for field in schema]
-        self._rows: list[list[str]] = []
+        self._batches: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take some rows."""
-        columns = [[_shown(text) for text in cells(column)] for column in batch.columns]
-        self._rows.extend(map(list, zip(*columns, strict=True)))
+        self._batches.append(batch)
 
     def close(self) -> None:
         """Lay the table out and write it."""
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        shown = self._columns_that_fit()
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for at in shown:
-            header = Text(_shown(self._names[at]))
-            table.add_column(
-                header, no_wrap=True, overflow="ellipsis", justify="right" if self._numeric[at] else "left"
-            )
-        for row in self._rows:
-            table.add_row(*(Text(row[at]) for at in shown))
-        text = io.StringIO()
-        console = Console(
-            file=text,
-            width=self._width or 1_000_000,
-            force_terminal=self._terminal,
-            color_system="standard" if self._terminal else None,
-            legacy_windows=False,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            _environ={},
-        )
-        console.print(table)
-        # Rich pads every line to the table's width; nothing needs the blanks.
-        lines = [line.rstrip() for line in text.getvalue().split("\n")]
-        self._sink.write("\n".join(lines).encode())
-        if hidden := len(self._names) - len(shown):
-            names = ", ".join(name for at, name in enumerate(self._names) if at not in shown)
+        columns = [[shown(text) for batch in self._batches for text in cells(batch[at])] for at in self._places()]
+        if not self._full:
+            self._say_cut(columns)
+            columns = [[_shortened(text) for text in column] for column in columns]
+        widths = self._widths(columns)
+        if self._full and len(widths) < len(columns):
+            self._write_vertically()
+            return
+        self._write_lines(self._lines(columns, widths))
+        if hidden := self._names[len(widths) :]:
             diagnostics.say(
-                f"{hidden} of {len(self._names)} columns do not fit the terminal: {names}; "
-                "select fewer, or take another --format"
+                f"{len(hidden)} of {len(columns)} columns do not fit the terminal: {', '.join(hidden)}; "
+                "add --full or --vertical, or select fewer"
             )
 
-    def _columns_that_fit(self) -> list[int]:
-        """The first columns that can each have their own width, or at least `MIN_COLUMN_WIDTH`."""
+    def _places(self) -> range:
+        return range(len(self._names))
+
+    def _widths(self, columns: Sequence[Sequence[str]]) -> list[int]:
+        """The widths of the columns that are shown."""
+        contents = [max(map(width_of, column), default=0) for column in columns]
+        natural = [max(width_of(name), content) for name, content in zip(self._names, contents, strict=True)]
         if self._width is None:
-            return list(range(len(self._names)))
-        from rich.cells import cell_len
+            return [min(width, MAX_CELL_CHARACTERS) for width in natural]
+        narrow = [min(width, MIN_COLUMN_WIDTH) for width in natural]
+        whole = [
+            max(content, least) if self._stays_whole(at, columns[at], content) else least
+            for at, (content, least) in enumerate(zip(contents, narrow, strict=True))
+        ]
+        widths = fitting(natural, whole, self._width)
+        return fitting(natural, narrow, self._width) if self._full and len(widths) < len(columns) else widths
 
-        fitting: list[int] = []
-        left = self._width
-        for at, name in enumerate(self._names):
-            widest = max([cell_len(_shown(name)), *(cell_len(row[at]) for row in self._rows)])
-            left -= min(widest, MIN_COLUMN_WIDTH) + 2
-            if left + 2 < 0 and fitting:
-                break
-            fitting.append(at)
-        return fitting
+    def _stays_whole(self, at: int, column: Sequence[str], content: int) -> bool:
+        if self._numeric[at] or str(self._schema.field(at).type).startswith(_TIMES):
+            return True
+        return content <= MAX_NAME_WIDTH and not any(_TEXT.search(text) for text in column)
+
+    def _lines(self, columns: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+        fit = folded if self._full and self._width is not None else _cut_to_one
+        header = [fit(name, width) for name, width in zip(self._names, widths, strict=False)]
+        for line in self._row(header, widths):
+            yield f"{_BOLD}{line}{_PLAIN}" if self._terminal else line
+        yield "─" * (sum(widths) + len(SEPARATOR) * (len(widths) - 1))
+        for row in zip(*columns[: len(widths)], strict=True):
+            if self._width is None:
+                yield from self._row([[text] for text in row], widths)
+            else:
+                yield from self._row([fit(text, width) for text, width in zip(row, widths, strict=True)], widths)
+
+    def _row(self, parts: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+        for line in zip_longest(*parts, fillvalue=""):
+            texts = [
+                padded(text, width, right=right)
+                for text, width, right in zip(line, widths, self._numeric, strict=False)
+            ]
+            yield SEPARATOR.join(texts).rstrip()
+
+    def _write_lines(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            self._sink.write(encoded(line + "\n"))
+
+    def _write_vertically(self) -> None:
+        from trailkeep.cli.results.vertical import VerticalWriter
+
+        diagnostics.say(f"{len(self._names)} columns do not fit beside each other: shown below each other")
+        writer = VerticalWriter(self._sink, self._schema, width=self._width)
+        for batch in self._batches:
+            writer.write(batch)
+        writer.close()
+
+    def _say_cut(self, columns: Sequence[Sequence[str]]) -> None:
+        """On a terminal every ellipsis is seen; of a table in a file it is said."""
+        if self._width is None and any(len(text) > MAX_CELL_CHARACTERS for column in columns for text in column):
+            diagnostics.say(
+                f"values longer than {MAX_CELL_CHARACTERS} characters are cut: add --full to have them whole"
+            )
 
 
-def _shown(text: str | None) -> str:
-    """One line, with nothing in it that a terminal would obey."""
-    if text is None:
-        return ""
-    if text == "":
-        return '""'
-    cut = text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"
-    return diagnostics.visible(cut).replace("\n", "\\n").replace("\t", "\\t")
+def _cut_to_one(text: str, width: int) -> list[str]:
+    return [cut(text, width)]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 1] + "…"

@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
+from trailkeep.analysis.plain import PlainColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import msgspec
+
+# A short answer needs neither msgspec nor Arrow: they are loaded where a column needs them.
+
 _INT64_MAX, _INT32_MAX = 2**63 - 1, 2**31 - 1
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 _HIDDEN = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 """DEL, the C1 controls, line separators and direction marks, as UTF-8; JSON itself escapes what is below a space."""
@@ -27,8 +29,10 @@ _HIDDEN = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\
 
 def plain(column: Any) -> list[Any]:
     """The values of a column as plain Python."""
+    if isinstance(column, PlainColumn):
+        return column.to_pylist()
     kind = column.type
-    for matches, convert in _CONVERSIONS:
+    for matches, convert in _conversions():
         if matches(kind):
             return convert(column)
     values: list[Any] = column.to_pylist()
@@ -53,12 +57,19 @@ def cell(value: Any) -> str:
 
 def json_bytes(value: Any) -> bytes:
     """Compact JSON of a plain value: valid UTF-8, with every character that a terminal might obey escaped."""
-    return escape_hidden(_ENCODER.encode(value))
+    return escape_hidden(_encoder().encode(value))
 
 
 def json_lines(rows: list[Any]) -> bytes:
     """One line of compact JSON for each of `rows`."""
-    return escape_hidden(_ENCODER.encode_lines(rows))
+    return escape_hidden(_encoder().encode_lines(rows))
+
+
+@cache
+def _encoder() -> msgspec.json.Encoder:
+    import msgspec
+
+    return msgspec.json.Encoder(decimal_format="number")
 
 
 def escape_hidden(text: bytes) -> bytes:
@@ -68,6 +79,17 @@ def escape_hidden(text: bytes) -> bytes:
 
 def _floats(column: Any) -> list[Any]:
     return [value if value is None or math.isfinite(value) else _name_of(value) for value in column.to_pylist()]
+
+
+def _short_floats(column: Any) -> list[Any]:
+    """The shortest number that reads as the same 32 bits: 0.1, and not 0.10000000149011612."""
+    import pyarrow as pa
+
+    shortest = column.cast(pa.string()).to_pylist()
+    return [
+        _name_of(value) if value is not None and not math.isfinite(value) else None if text is None else float(text)
+        for value, text in zip(column.to_pylist(), shortest, strict=True)
+    ]
 
 
 def _name_of(value: float) -> str:
@@ -84,6 +106,9 @@ def _decimals(column: Any) -> list[Any]:
 
 
 def _timestamps(column: Any) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     unit = column.type.unit
     naive = column.cast(pa.timestamp(unit)) if column.type.tz else column
     written = pc.strftime(naive, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
@@ -91,11 +116,17 @@ def _timestamps(column: Any) -> list[Any]:
 
 
 def _dates(column: Any) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     return _with_infinities(pc.strftime(column, format="%Y-%m-%d").to_pylist(), column.cast(pa.int32()), _INT32_MAX)
 
 
 def _with_infinities(written: list[Any], numbers: Any, infinite: int) -> list[Any]:
     """The engine stands for infinity with the largest number, and for its opposite with that number's negative."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if not pc.any(pc.equal(pc.abs(numbers), pa.scalar(infinite, numbers.type))).as_py():
         return written
     names = {infinite: "infinity", -infinite: "-infinity"}
@@ -103,6 +134,8 @@ def _with_infinities(written: list[Any], numbers: Any, infinite: int) -> list[An
 
 
 def _times(column: Any) -> list[Any]:
+    import pyarrow as pa
+
     written: list[Any] = column.cast(pa.string()).to_pylist()
     return written
 
@@ -123,9 +156,22 @@ def iso_duration(months: int, days: int, nanoseconds: int) -> str:
 
 
 def _durations(column: Any) -> list[Any]:
+    import pyarrow as pa
+
     factor = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}[column.type.unit]
     numbers = column.cast(pa.int64()).to_pylist()
     return [None if number is None else iso_duration(0, 0, number * factor) for number in numbers]
+
+
+def _bignums(column: Any) -> list[Any]:
+    """The engine's own form: three bytes of sign and length, then the magnitude, all inverted where it is negative."""
+    return [None if value is None else _bignum(value) for value in column.storage.to_pylist()]
+
+
+def _bignum(stored: bytes) -> int:
+    if stored[0] & 0x80:
+        return int.from_bytes(stored[3:], "big")
+    return -int.from_bytes(bytes(byte ^ 0xFF for byte in stored[3:]), "big")
 
 
 def _binaries(column: Any) -> list[Any]:
@@ -133,6 +179,8 @@ def _binaries(column: Any) -> list[Any]:
 
 
 def _lists(column: Any) -> list[Any]:
+    import pyarrow.compute as pc
+
     values = iter(plain(column.flatten()))
     lengths = pc.list_value_length(column).to_pylist()
     return [None if length is None else [next(values) for _ in range(length)] for length in lengths]
@@ -148,6 +196,8 @@ def _structs(column: Any) -> list[Any]:
 
 
 def _maps(column: Any) -> list[Any]:
+    import pyarrow as pa
+
     column = column.take(pa.array(range(len(column)), pa.int64()))  # keys and items know nothing of a slice
     keys, items = plain(column.keys), plain(column.items)
     bounds, valid = column.offsets.to_pylist(), column.is_valid().to_pylist()
@@ -165,6 +215,8 @@ def _map(pairs: list[tuple[Any, Any]]) -> Any:
 
 
 def _unions(column: Any) -> list[Any]:
+    import pyarrow as pa
+
     values: list[Any] = []
     for scalar in column:
         member = scalar.value
@@ -172,21 +224,28 @@ def _unions(column: Any) -> list[Any]:
     return values
 
 
-_CONVERSIONS: tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Any]]], ...] = (
-    (pa.types.is_floating, _floats),
-    (pa.types.is_decimal, _decimals),
-    (pa.types.is_timestamp, _timestamps),
-    (pa.types.is_date, _dates),
-    (pa.types.is_time, _times),
-    (pa.types.is_interval, _intervals),
-    (pa.types.is_duration, _durations),
-    (lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind), _binaries),
-    (pa.types.is_fixed_size_binary, _binaries),
-    (pa.types.is_dictionary, lambda column: plain(column.dictionary_decode())),
-    (pa.types.is_map, _maps),
-    (lambda kind: pa.types.is_list(kind) or pa.types.is_large_list(kind), _lists),
-    (pa.types.is_fixed_size_list, _lists),
-    (pa.types.is_struct, _structs),
-    (pa.types.is_union, _unions),
-    (lambda kind: isinstance(kind, pa.BaseExtensionType), lambda column: plain(column.storage)),
-)
+@cache
+def _conversions() -> tuple[tuple[Callable[[Any], bool], Callable[[Any], list[Any]]], ...]:
+    """What a type's values are read with, the first that matches."""
+    import pyarrow as pa
+
+    return (
+        (pa.types.is_float32, _short_floats),
+        (pa.types.is_floating, _floats),
+        (pa.types.is_decimal, _decimals),
+        (pa.types.is_timestamp, _timestamps),
+        (pa.types.is_date, _dates),
+        (pa.types.is_time, _times),
+        (pa.types.is_interval, _intervals),
+        (pa.types.is_duration, _durations),
+        (lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind), _binaries),
+        (pa.types.is_fixed_size_binary, _binaries),
+        (pa.types.is_dictionary, lambda column: plain(column.dictionary_decode())),
+        (pa.types.is_map, _maps),
+        (lambda kind: pa.types.is_list(kind) or pa.types.is_large_list(kind), _lists),
+        (pa.types.is_fixed_size_list, _lists),
+        (pa.types.is_struct, _structs),
+        (pa.types.is_union, _unions),
+        (lambda kind: isinstance(kind, pa.OpaqueType) and kind.type_name == "bignum", _bignums),
+        (lambda kind: isinstance(kind, pa.BaseExtensionType), lambda column: plain(column.storage)),
+    )

@@ -1,0 +1,31 @@
+-- One column for each type, and one row for each way in which a value can be hostile.
+SELECT * FROM (VALUES
+    (1, 'plain', NULL, TIMESTAMP '2026-01-31 12:00:00.5', TIMESTAMPTZ '2026-01-31 12:00:00+02:00', DATE '2026-01-31',
+        TIME '23:59:59.5', INTERVAL '1 month 2 days 3.5 seconds', true, 1.50::DECIMAL(18, 2), 0.1::DOUBLE, 0.1::FLOAT,
+        9223372036854775807, 922337203685477580700::HUGEINT, 'a'::ENUM ('a', 'b'), '\x00\xFF'::BLOB,
+        '6170692e-7363-616c-6577-61792e636f6d'::UUID, ['a', NULL, ''], {'a': 1, 'b': {'c': DATE '2026-01-31'}},
+        MAP {'k': [1, NULL]}, MAP {1: 'a'}, '{"b": 1.0, "a": [], "b": null}'::JSON, union_value(num := 2)),
+    (2, '', '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ''::BLOB, NULL, [], NULL,
+        MAP {}, NULL, NULL, NULL),
+    (3, NULL, 'NULL', 'infinity'::TIMESTAMP, '-infinity'::TIMESTAMPTZ, 'infinity'::DATE, TIME '00:00:00',
+        INTERVAL '-1 second', false, -0.01, 'NaN'::DOUBLE, '-inf'::FLOAT, -9223372036854775808,
+        -1::HUGEINT, 'b', '=1'::BLOB, NULL, NULL, {'a': NULL, 'b': NULL}, NULL, MAP {}, '[]', NULL),
+    (4, 'a "quoted", comma; semicolon' || chr(9) || 'tab', ' blanks ', TIMESTAMP '1969-12-31 23:59:59.999999',
+        TIMESTAMPTZ '1970-01-01 00:00:00+14:00', DATE '0001-01-01', NULL, INTERVAL 0 SECOND, true, 0, 1e300, 3.5, 0, 0,
+        'a', NULL, NULL, ['x,"y"|z', chr(10)], {'a': 2, 'b': {'c': NULL}}, NULL, NULL, 'null', NULL),
+    (5, 'line' || chr(10) || 'feed' || chr(13) || 'return' || chr(13) || chr(10) || 'both', chr(0), NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    (6, chr(27) || '[2J' || chr(27) || ']0;owned' || chr(7) || chr(155) || '31m' || chr(127), chr(8238) || 'gpj.' || chr(8233)
+        || chr(8294) || 'x' || chr(8297), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, [chr(27) || '[31m'], NULL, MAP {chr(8238): [0]}, NULL, NULL, NULL),
+    (7, '日本語 👩‍💻 é', '👍🏽', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL),
+    (8, '=cmd|'' /C calc''!A0', '-5', NULL, NULL, NULL, NULL, NULL, NULL, -5, -5, NULL, -5, NULL, NULL, NULL, NULL,
+        ['=1+1'], NULL, NULL, NULL, NULL, NULL),
+    (9, '＝1+1', 'x;=1+1', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL),
+    (10, '<script>alert(1)</script> & <b>', '|pipes| `ticks` [link](http://x) *bold* \', NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+) AS t(number, text, "other=text", "at", at_zone, "day", "time", length, flag, amount, double, single, big, huge, choice, bytes,
+    "uuid", "list", "struct", "map", numbered, "json", either)
+ORDER BY number
