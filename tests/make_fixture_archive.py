@@ -17,7 +17,7 @@ from trailkeep.api import Client, Pacer
 from trailkeep.demo.emulator import ORGANIZATION_ID, Emulator
 from trailkeep.demo.serve import serve
 from trailkeep.progress import Silent
-from trailkeep.streams import KINDS
+from trailkeep.streams import EVENT_KINDS
 from trailkeep.sync import Request, Run, run_sync
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def sync(emulator: Emulator, archive: Path, now: datetime) -> None:
             run,
             Request(
                 organization_id=emulator.organization_id,
-                kinds=KINDS,
+                kinds=EVENT_KINDS,
                 regions=("fr-par",),
                 overlap=timedelta(hours=1),
             ),
@@ -86,7 +86,7 @@ def emulator_at(now: datetime) -> Emulator:
     emulator = Emulator(clock=lambda: now, regions=("fr-par",))
     moment, number = BORN - timedelta(days=3, minutes=30), 0
     while moment < now:
-        for kind in KINDS:
+        for kind in EVENT_KINDS:
             number += 1
             emulator.add(kind, "fr-par", event(kind, number, moment + timedelta(seconds=number % 60)))
         moment += timedelta(hours=3)

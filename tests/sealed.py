@@ -49,7 +49,7 @@ def to_bytes(event: dict[str, Any]) -> bytes:
 
 def new_rows(kind: Kind, raws: Sequence[bytes], region: str = "fr-par", month: str | None = None) -> NewRows:
     """Rows of one month of a stream."""
-    arrivals, rejects = events.identify(raws)
+    arrivals, rejects = events.identify(raws, kind)
     assert not rejects
     partition = {
         "organization_id": ORGANIZATION,

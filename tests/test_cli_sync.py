@@ -72,6 +72,7 @@ class Shell:
             "SCW_SECRET_KEY": SECRET_KEY,
             "SCW_DEFAULT_ORGANIZATION_ID": self.emulator.organization_id,
             "TRAILKEEP_REGIONS": ",".join(REGIONS),
+            "TRAILKEEP_KINDS": "api,authentication,system",
             **more,
         }
         return {name: value for name, value in settings.items() if value is not None}
@@ -201,6 +202,57 @@ def test_a_second_sync_fetches_no_more_than_the_overlap(shell: Shell) -> None:
     time.sleep(1.1)
     total = shell.run("sync", "--format", "json", "--overlap", "90m").json["total"]
     assert (total["fetched"], total["new"], total["duplicate"]) == (6, 0, 6)
+
+
+# IAM's log, which is read unless it is left out
+
+
+EVERY_KIND: dict[str, Any] = {"TRAILKEEP_KINDS": None}
+
+
+def test_iam_s_log_is_read_whatever_region_is_named(shell: Shell) -> None:
+    for hours in (1, 20, 3000):
+        log = {"id": f"log-{hours}", "created_at": (now() - hours * HOUR).isoformat(), "action": "created"}
+        shell.emulator.add("iam", "global", log)
+    done = shell.run("sync", "--region", "fr-par", **EVERY_KIND)
+    assert (done.code, done.stderr) == (0, "")
+    assert [line.split()[:4] for line in done.stdout.splitlines()[4:5]] == [["iam", "global", "2", "2"]]
+    streams = shell.run("status", "--format", "json").json["streams"]
+    (log_stream,) = [each for each in streams if each["kind"] == "iam"]
+    assert (log_stream["region"], log_stream["rows"], log_stream["gaps"]) == ("global", 2, [])
+    assert shell.run("verify").code == 0
+    done = shell.run(
+        "query", "--format", "csv", "--sql", "SELECT id, organization_id FROM iam_logs ORDER BY recorded_at"
+    )
+    assert done.stdout.splitlines()[1:] == [f"log-{hours},{shell.emulator.organization_id}" for hours in (20, 1)]
+    assert shell.run(
+        "query", "--format", "csv", "--sql", "SELECT count(*) FROM events WHERE id LIKE 'log%'"
+    ).stdout == ("count_star()\n0\n")
+
+
+def test_without_the_right_a_sync_says_so_once_and_ends_well(shell: Shell) -> None:
+    shell.emulator.faults = Faults(denied_permissions=("IAMReadOnly",))
+    first = shell.run("sync", "--no-directory", **EVERY_KIND)
+    assert first.code == 0
+    assert first.stderr == (
+        "warning: iam global: the key may not read IAM's log; grant IAMReadOnly (`trailkeep config policy` prints"
+        " the policy), or leave the kind iam out\n"
+    )
+    assert "denied: the key lacks IAMReadOnly" in first.stdout
+    time.sleep(1.1)
+    second = shell.run("sync", "--no-directory", **EVERY_KIND)
+    assert (second.code, second.stderr) == (0, "")
+    assert "denied: the key lacks IAMReadOnly" in second.stdout
+    status = shell.run("status", "--max-age", "1h")
+    assert status.code == 0
+    assert any(line.split() == ["iam", "global", "denied"] for line in status.stdout.splitlines())
+    assert "denied: iam global when it was last asked" in status.stdout
+    named = shell.run("sync", "--no-directory", "--kind", "iam")
+    assert named.code == 3
+    assert "IAMReadOnly" in named.stderr
+    both = shell.run("sync", "--kind", "api", "--kind", "iam", "--recheck", "1h", "--no-directory")
+    assert both.code == 3
+    assert "failed: iam global" in both.stderr
 
 
 def test_progress_is_drawn_on_a_terminal_and_stdout_stays_data(shell: Shell) -> None:

@@ -7,12 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
-from trailkeep.schema import TIMESTAMP
-from trailkeep.streams import RETENTION_DAYS, Kind, Stream
+from trailkeep.streams import EVENT_KINDS, RETENTION_DAYS, Kind, Stream, streams_of
 from trailkeep.timespan import Span, intersect, parse_moment, span_or_none, subtract, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -68,8 +67,15 @@ class StreamCoverage:
     """What entries have recorded as lost."""
     not_offered_since: str | None
     """When the region last answered that it has no such stream, if that was its last answer."""
+    denied_since: str | None = None
+    """When the API last answered that the key may not read the stream, if that was its last answer."""
     last_read_at: str | None
     """When an entry last added coverage."""
+
+    @property
+    def last_answer(self) -> str | None:
+        """When the API last answered that there is nothing to be read, be it not offered or denied."""
+        return self.not_offered_since or self.denied_since
 
     @property
     def end(self) -> datetime | None:
@@ -98,15 +104,17 @@ def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
         for claim in entry.coverage:
             stream = folded.setdefault(_stream(claim), _Folded())
             stream.covered.append(_span(claim))
-            stream.last_read_at, stream.not_offered_since = entry.finished_at, None
+            stream.last_read_at = entry.finished_at
+            stream.not_offered_since = stream.denied_since = None
         for lost in entry.unreadable:
             folded.setdefault(_stream(lost), _Folded()).unreadable.append(_span(lost))
         for purged in entry.purged:
             folded.setdefault(_stream(purged), _Folded()).purged.append(_span(purged))
         for record in entry.streams:
             stream = folded.setdefault(_stream(record), _Folded())
-            if record.outcome == "not_offered":
-                stream.not_offered_since = entry.finished_at
+            if record.outcome in ("not_offered", "denied"):
+                stream.not_offered_since = entry.finished_at if record.outcome == "not_offered" else None
+                stream.denied_since = entry.finished_at if record.outcome == "denied" else None
             # A run's later entry knows better what it could set out to read: the retention moves on meanwhile.
             stream.asked.pop(entry.run, None)
             if record.start and record.end:
@@ -128,34 +136,78 @@ class Missing:
         return f"{self.stream or 'every stream'}: {self.span} is not in the archive: it was {self.reason}"
 
 
+OF_EVENTS = frozenset("api_events authentication_events system_events events event_resources revisions".split())
+OF_LOGS = frozenset({"iam_logs"})
+"""The tables whose rows are missing where a stream of the trail, or IAM's log, was not read."""
+
+
+def missing_for(
+    tables: frozenset[str] | None, ledger: Ledger, asked: Span | None, now: datetime, *, open_ended: bool
+) -> list[Missing]:
+    """Where an answer that reads `tables` may be incomplete; None stands for tables that are not known."""
+    found: list[Missing] = []
+    if tables is None or tables & OF_EVENTS:
+        found += missing_in(ledger, asked, now, open_ended=open_ended)
+    if tables is not None and tables & OF_LOGS:
+        found += missing_logs_in(ledger, asked, now, open_ended=open_ended)
+    return found
+
+
 def missing_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended: bool) -> list[Missing]:
-    """Where an answer over `asked` may be incomplete, stream by stream; None asks over all that was ever read.
+    """Where an answer over the events of `asked` may be incomplete, by stream; None asks over all that was ever read.
 
     With `open_ended` the span ends at the query's now, not at a moment that somebody named: then the time since the
     last sync counts only when that was more than `STALE` ago.
     """
-    found: list[Missing] = []
-    streams = stream_coverage(ledger, now)
+    streams = [each for each in stream_coverage(ledger, now) if each.stream.kind in EVENT_KINDS]
     if not any(each.covered or each.purged for each in streams):
         return [Missing(stream=None, span=asked or Span(now - RETENTION, now), reason="never read")]
-    for each in streams:
-        if not each.covered and each.not_offered_since:
-            continue
-        known = union([*each.covered, *each.purged])
-        first, last = (known[0].start, known[-1].end) if known else (None, None)
-        reasons = {gap.span: "never read" if gap.reason is GapReason.UNREAD else "lost" for gap in each.gaps}
-        if asked is not None and first is not None and last is not None:
-            if head := span_or_none(asked.start, min(first, asked.end, *(gap.start for gap in reasons))):
-                reasons[head] = "before the archive begins"
-            tail = span_or_none(max(last, asked.start), asked.end)
-            if tail and not (open_ended and tail.length <= STALE):
-                reasons[tail] = "not read yet"
-            reasons |= dict.fromkeys(each.purged, "purged")
-        for span, reason in sorted(reasons.items()):
-            part = span if asked is None else span.intersection(asked)
-            if part is not None:
-                found.append(Missing(stream=each.stream, span=part, reason=reason))
+    return [missing for each in streams for missing in _missing_of(each, asked, now, open_ended=open_ended)]
+
+
+def missing_logs_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_ended: bool) -> list[Missing]:
+    """Where an answer over the records of IAM's log may be incomplete, like `missing_in`.
+
+    An archive that was never told to read it, or with a key that may not, lacks it all.
+    """
+    known = {each.stream: each for each in stream_coverage(ledger, now) if each.stream.kind == "iam"}
+    organizations = {entry.organization_id for entry in ledger.entries if entry.organization_id}
+    logs = {log for organization_id in organizations for log in streams_of(organization_id, ["iam"], [])}
+    span = asked or Span(now - RETENTION, now)
+    if not (logs or known):
+        return [Missing(stream=None, span=span, reason="never read")]
+    found: list[Missing] = []
+    for log in sorted(logs | set(known)):
+        coverage = known.get(log)
+        if coverage is not None:
+            found += _missing_of(coverage, asked, now, open_ended=open_ended)
+        if coverage is None or not (coverage.covered or coverage.purged or coverage.gaps or coverage.last_answer):
+            found.append(Missing(stream=log, span=span, reason="never read"))
     return found
+
+
+def _missing_of(known: StreamCoverage, asked: Span | None, now: datetime, *, open_ended: bool) -> Iterator[Missing]:
+    """The parts of `asked` that one stream lacks."""
+    if not known.covered and known.not_offered_since:
+        return
+    if not known.covered and not known.purged and known.denied_since:
+        whole = asked or Span(now - RETENTION, now)
+        yield Missing(stream=known.stream, span=whole, reason="never read, since the key may not")
+        return
+    held = union([*known.covered, *known.purged])
+    first, last = (held[0].start, held[-1].end) if held else (None, None)
+    reasons = {gap.span: "never read" if gap.reason is GapReason.UNREAD else "lost" for gap in known.gaps}
+    if asked is not None and first is not None and last is not None:
+        if head := span_or_none(asked.start, min(first, asked.end, *(gap.start for gap in reasons))):
+            reasons[head] = "before the archive begins"
+        tail = span_or_none(max(last, asked.start), asked.end)
+        if tail and not (open_ended and tail.length <= STALE):
+            reasons[tail] = "not read yet"
+        reasons |= dict.fromkeys(known.purged, "purged")
+    for span, reason in sorted(reasons.items()):
+        part = span if asked is None else span.intersection(asked)
+        if part is not None:
+            yield Missing(stream=known.stream, span=part, reason=reason)
 
 
 def coverage_tables(ledger: Ledger, now: datetime) -> dict[str, pa.Table]:
@@ -185,6 +237,7 @@ class _Folded:
         self.purged: list[Span] = []
         self.unreadable: list[Span] = []
         self.not_offered_since: str | None = None
+        self.denied_since: str | None = None
         self.last_read_at: str | None = None
 
     def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
@@ -210,6 +263,7 @@ class _Folded:
             edge=edge,
             recorded_unreadable=tuple(union(self.unreadable)),
             not_offered_since=self.not_offered_since,
+            denied_since=self.denied_since,
             last_read_at=self.last_read_at,
         )
 
@@ -224,6 +278,8 @@ def _span(record: CoverageRecord) -> Span:
 
 def _stream_table(streams: list[StreamCoverage]) -> pa.Table:
     import pyarrow as pa
+
+    from trailkeep.schema import TIMESTAMP
 
     def moments(texts: Iterable[str | None]) -> pa.Array:
         return pa.array([_moment_or_none(text) for text in texts], TIMESTAMP)
@@ -249,6 +305,8 @@ def _moment_or_none(text: str | None) -> datetime | None:
 
 def _table(spans: Iterable[tuple[Stream, Span]], reasons: list[str] | None = None) -> pa.Table:
     import pyarrow as pa
+
+    from trailkeep.schema import TIMESTAMP
 
     rows = list(spans)
     columns: dict[str, pa.Array] = {

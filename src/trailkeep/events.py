@@ -28,6 +28,7 @@ from trailkeep.timespan import parse_moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from trailkeep.schema import Table
     from trailkeep.streams import Kind
 
 _T = TypeVar("_T")
@@ -106,17 +107,38 @@ class _Event(msgspec.Struct, gc=False):
     kind: str | None = None
 
 
+class _LogIdentity(msgspec.Struct, gc=False):
+    id: str
+    recorded_at: str = msgspec.field(name="created_at")
+
+
+class _Log(msgspec.Struct, gc=False):
+    """A record of IAM's log; the fields have the names of their columns."""
+
+    source_ip: str | None = msgspec.field(name="ip", default=None)
+    user_agent: str | None = None
+    action: str | None = None
+    bearer_id: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+
+
 _identity_decoder = msgspec.json.Decoder(_Identity)
+_log_identity_decoder = msgspec.json.Decoder(_LogIdentity)
 _event_decoder = msgspec.json.Decoder(_Event)
+_log_decoder = msgspec.json.Decoder(_Log)
 _info_decoder = msgspec.json.Decoder(_InfoOnly)
 _TEXT_FIELDS = tuple(
     name for name in _Event.__struct_fields__ if name not in {"principal", "status_code", "request_body", "resources"}
 )
+_LOG_FIELDS = dict(zip(_Log.__struct_fields__, _Log.__struct_encode_fields__, strict=True))
+"""The columns of a record of IAM's log, and the names that they have in its JSON."""
 _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def identify(raws: Iterable[bytes | msgspec.Raw]) -> tuple[list[Arrival], list[Reject]]:
+def identify(raws: Iterable[bytes | msgspec.Raw], kind: Kind = "api") -> tuple[list[Arrival], list[Reject]]:
     """Tell events from what is none, and read each event's id and time."""
+    decode = (_log_identity_decoder if kind == "iam" else _identity_decoder).decode
     arrivals: list[Arrival] = []
     rejects: list[Reject] = []
     for item in raws:
@@ -124,13 +146,13 @@ def identify(raws: Iterable[bytes | msgspec.Raw]) -> tuple[list[Arrival], list[R
         try:
             if not raw.isascii():
                 raw.decode()
-            identity = _identity_decoder.decode(raw)
+            identity = decode(raw)
             arrival = Arrival(raw, identity.id, parse_moment(identity.recorded_at))
         except (*_UNFIT, ValueError):
             arrival = Arrival(raw, "", _EPOCH)
         if not arrival.id:
             try:
-                arrival = _identify_slowly(raw)
+                arrival = _identify_slowly(raw, _time_field(kind))
             except ValueError as error:
                 rejects.append(Reject(raw=raw, reason=str(error)))
                 continue
@@ -147,15 +169,28 @@ def to_rows(kind: Kind, arrivals: Sequence[Arrival]) -> pa.Table:
 
 def _to_rows(kind: Kind, arrivals: Sequence[Arrival]) -> pa.Table:
     table = EVENT_TABLES[kind]
-    events = [_read(arrival.raw) for arrival in arrivals]
     columns: dict[str, pa.Array] = {
         "id": pa.array([arrival.id for arrival in arrivals], pa.string()),
         "recorded_at": moments_to_arrow(arrival.recorded_at for arrival in arrivals),
         "raw": raw_to_arrow([arrival.raw for arrival in arrivals]),
-        "resources": _resources_to_arrow([event.resources or () for event in events]),
+        **(_log_columns(arrivals) if kind == "iam" else _event_columns(table, arrivals)),
     }
+    names = [column.name for column in table.columns if column.name != "ledger_seq"]
+    return pa.table({name: columns[name] for name in names})
+
+
+def _log_columns(arrivals: Sequence[Arrival]) -> dict[str, pa.Array]:
+    """What records of IAM's log say beside their ids and times."""
+    logs = [_read_log(arrival.raw) for arrival in arrivals]
+    return {name: _empty_as_null(pa.array(list(map(attrgetter(name), logs)), pa.string())) for name in _LOG_FIELDS}
+
+
+def _event_columns(table: Table, arrivals: Sequence[Arrival]) -> dict[str, pa.Array]:
+    """What events say beside their ids and times."""
+    events = [_read(arrival.raw) for arrival in arrivals]
+    columns: dict[str, pa.Array] = {"resources": _resources_to_arrow([event.resources or () for event in events])}
     for column in table.columns:
-        if column.name in columns or column.name == "ledger_seq":
+        if column.name in columns or column.name in ("id", "recorded_at", "raw", "ledger_seq"):
             continue
         if column.name == "principal_id":
             values: list[Any] = [event.principal.id if event.principal else None for event in events]
@@ -166,8 +201,7 @@ def _to_rows(kind: Kind, arrivals: Sequence[Arrival]) -> pa.Table:
         else:
             values = list(map(attrgetter(column.name), events))
         columns[column.name] = _empty_as_null(pa.array(values, column.type))
-    names = [column.name for column in table.columns if column.name != "ledger_seq"]
-    return pa.table({name: columns[name] for name in names})
+    return columns
 
 
 def same_content(one: bytes, other: bytes) -> bool:
@@ -191,7 +225,12 @@ def raw_to_arrow(raws: Sequence[bytes]) -> pa.Array:
     return pa.StringArray.from_buffers(len(raws), pa.py_buffer(offsets), pa.py_buffer(b"".join(raws)))
 
 
-def _identify_slowly(raw: bytes) -> Arrival:
+def _time_field(kind: Kind) -> str:
+    """Where a record of this kind says when it was recorded."""
+    return "created_at" if kind == "iam" else "recorded_at"
+
+
+def _identify_slowly(raw: bytes, time_field: str) -> Arrival:
     """Read the id and the time of what the strict parser refuses. Raises ValueError saying what is missing."""
     try:
         raw.decode()
@@ -204,13 +243,21 @@ def _identify_slowly(raw: bytes) -> Arrival:
     identifier = _text(fields.get("id"))
     if not identifier:
         raise ValueError("it has no id")
-    recorded_at = _text(fields.get("recorded_at"))
+    recorded_at = _text(fields.get(time_field))
     if not recorded_at:
-        raise ValueError("it has no recorded_at")
+        raise ValueError(f"it has no {time_field}")
     try:
         return Arrival(raw, identifier, parse_moment(recorded_at))
     except ValueError:
-        raise ValueError("its recorded_at is not an RFC 3339 time") from None
+        raise ValueError(f"its {time_field} is not an RFC 3339 time") from None
+
+
+def _read_log(raw: bytes) -> _Log:
+    try:
+        return _log_decoder.decode(raw)
+    except _UNFIT:
+        fields = jsonscan.members(raw)
+        return _Log(**{name: _text(fields.get(key)) for name, key in _LOG_FIELDS.items()})
 
 
 def _read(raw: bytes) -> _Event:

@@ -1,24 +1,39 @@
-"""What is collected: the kinds of events, and the stream that one kind of one region of one Organization is."""
+"""What is collected: the kinds of records, and the stream that one kind of one region of one Organization is."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 from uuid import UUID
 
-Kind = Literal["api", "authentication", "system"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EventKind = Literal["api", "authentication", "system"]
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+"""The kinds of the Audit Trail, of which there is a stream in every region."""
+
+Kind = Literal["api", "authentication", "system", "iam"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Those, and IAM's own log."""
+
+GLOBAL = "global"
+"""The region of a stream that an Organization has once: IAM's log. No region of Scaleway's has such a name."""
 
 RETENTION_DAYS = 90
 """How long the API keeps an event (Scaleway's documentation); older moments can never be read again."""
+
+LOG_KEPT_DAYS = 7
+"""How long IAM surely keeps a record of its log. How long it really does is not documented: where nothing shows that it
+still has what is older, silence there is not taken for a proof that nothing was logged."""
 
 _REGION = re.compile(r"[a-z]{2,8}-[a-z]{2,8}(-[0-9]{1,2})?")
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Stream:
-    """One kind of events of one region of one Organization: the unit that is read, covered and proven."""
+    """One kind of records of one region of one Organization: the unit that is read, covered and proven."""
 
     organization_id: str
     kind: Kind
@@ -26,6 +41,20 @@ class Stream:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.region}"
+
+
+def streams_of(organization_id: str, kinds: Iterable[Kind], regions: Iterable[str]) -> list[Stream]:
+    """The streams of these kinds, region by region; the one that is of no region comes last."""
+    asked = list(kinds)
+    streams = [
+        Stream(organization_id=organization_id, kind=kind, region=region)
+        for region in regions
+        for kind in asked
+        if kind in EVENT_KINDS
+    ]
+    if "iam" in asked:
+        streams.append(Stream(organization_id=organization_id, kind="iam", region=GLOBAL))
+    return streams
 
 
 def parse_region(text: str) -> str:

@@ -16,6 +16,7 @@ import msgspec
 import stamina
 
 from trailkeep import __version__, jsonscan
+from trailkeep.api.listing import Listing, split_listing
 from trailkeep.errors import (
     AuthenticationFailed,
     NotOffered,
@@ -54,9 +55,10 @@ MESSAGE_CHARACTERS = 500
 """What an error of the API's is cut to before it is shown."""
 
 _PATHS: dict[Kind, str] = {
-    "api": "events",
-    "authentication": "authentication-events",
-    "system": "system-events",
+    "api": "/audit-trail/v1alpha1/regions/{region}/events",
+    "authentication": "/audit-trail/v1alpha1/regions/{region}/authentication-events",
+    "system": "/audit-trail/v1alpha1/regions/{region}/system-events",
+    "iam": "/iam/v1alpha1/logs",
 }
 _LOOPBACK = ("localhost", "127.", "::1")
 
@@ -68,6 +70,7 @@ class Page:
     events: list[msgspec.Raw] | list[bytes]
     """Each event's bytes, as the API sent them."""
     next_token: str | None
+    """None on the last page; also on a page that was asked for by its number, which does not say whether it is."""
     status: int
     bytes: int
     """Length of the body."""
@@ -77,6 +80,8 @@ class Page:
     server_date: datetime | None
     received_at: datetime
     attempts: int
+    total: int | None = None
+    """How many records the query has, where the answer counts them."""
 
 
 class _Body(msgspec.Struct):
@@ -84,7 +89,13 @@ class _Body(msgspec.Struct):
     next_page_token: str | None = None
 
 
+class _NumberedBody(msgspec.Struct):
+    logs: list[msgspec.Raw]
+    total_count: int | None = None
+
+
 _decoder = msgspec.json.Decoder(_Body)
+_numbered_decoder = msgspec.json.Decoder(_NumberedBody)
 
 # Retries are no news: a run tells how often it asked. Without this they would be logged to stderr.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -157,26 +168,38 @@ class Client:
     ) -> Page:
         """One page of a stream's events between `bounds`, oldest first.
 
-        Whether the API counts the bounds themselves is not known: ask a little wider than needed. Raises a RemoteError
-        by what went wrong, TokenRefused for a page token that is no longer taken, and Stopped.
+        A `token` is what the page before gave; in IAM's log it is the page's number, from 1. Whether the API counts the
+        bounds themselves is not known: ask a little wider than needed. Raises a RemoteError by what went wrong,
+        TokenRefused for a page token that is no longer taken, and Stopped.
         """
+        numbered = stream.kind == "iam"
+        time = "created" if numbered else "recorded"
         parameters = {
             "organization_id": stream.organization_id,
-            "recorded_after": format_time(bounds.start),
-            "recorded_before": format_time(bounds.end),
-            "order_by": "recorded_at_asc",
+            f"{time}_after": format_time(bounds.start),
+            f"{time}_before": format_time(bounds.end),
+            "order_by": f"{time}_at_asc",
             "page_size": str(size),
         }
-        if token is not None:
+        if numbered:
+            parameters["page"] = token or "1"
+        elif token is not None:
             parameters["page_token"] = token
-        path = f"/audit-trail/v1alpha1/regions/{stream.region}/{_PATHS[stream.kind]}"
+        path = _PATHS[stream.kind].format(region=stream.region)
 
         def read(response: httpx.Response, attempts: int) -> Page:
             body = response.content
-            events, next_token = split_body(body)
+            total: int | None = None
+            next_token: str | None = None
+            events: list[msgspec.Raw] | list[bytes]
+            if numbered:
+                events, total = split_numbered_body(body)
+            else:
+                events, next_token = split_body(body)
             return Page(
                 events=events,
                 next_token=next_token,
+                total=total,
                 status=response.status_code,
                 bytes=len(body),
                 sha256=hashlib.sha256(body).hexdigest(),
@@ -186,7 +209,7 @@ class Client:
                 attempts=attempts,
             )
 
-        return self._ask(path, parameters, read, retries=retries)
+        return self._ask(path, parameters, read, retries=retries, goes_on=token is not None)
 
     def json(self, path: str, parameters: Mapping[str, str] | None = None, *, retries: int | None = None) -> Any:
         """Another resource of the API, decoded. Raises like `page`."""
@@ -199,6 +222,18 @@ class Client:
 
         return self._ask(path, dict(parameters or {}), read, retries=retries)
 
+    def listing(self, path: str, key: str, parameters: Mapping[str, str], *, retries: int | None = None) -> Listing:
+        """One page of the list that stands under `key` in the answers of `path`. Raises like `page`."""
+
+        def read(response: httpx.Response, _attempts: int) -> Listing:
+            try:
+                elements, total = split_listing(response.content, key)
+            except ValueError as error:
+                raise _MayPass(f"it answered what is not a list of {key} ({error})") from error
+            return Listing(elements=elements, total=total, server_date=server_date(response), received_at=self._clock())
+
+        return self._ask(path, parameters, read, retries=retries)
+
     def _ask(
         self,
         path: str,
@@ -206,8 +241,12 @@ class Client:
         read: Callable[[httpx.Response, int], _T],
         *,
         retries: int | None,
+        goes_on: bool = False,
     ) -> _T:
-        """Send until an answer has been read in full: a cut-off body shows only when it is decoded."""
+        """Send until an answer has been read in full: a cut-off body shows only when it is decoded.
+
+        With `goes_on` the request is for a further page, so that its refusal is the token's.
+        """
         tries = _Tries()
         try:
             for attempt in stamina.retry_context(
@@ -219,7 +258,7 @@ class Client:
                 wait_jitter=FIRST_PAUSE_SECONDS,
             ):
                 with attempt:
-                    return read(self._send(path, parameters, tries), tries.sent)
+                    return read(self._send(path, parameters, tries, goes_on=goes_on), tries.sent)
         except _MayPass as failure:
             raise RemoteUnavailable(
                 f"{self.base_url}{path}: {failure}, also after {tries.sent} tries",
@@ -227,7 +266,7 @@ class Client:
             ) from failure
         raise AssertionError("a retry ends with an answer or with an error")
 
-    def _send(self, path: str, parameters: Mapping[str, str], tries: _Tries) -> httpx.Response:
+    def _send(self, path: str, parameters: Mapping[str, str], tries: _Tries, *, goes_on: bool) -> httpx.Response:
         """One answer with status 200, waiting as often as the API says that it is asked too much."""
         while True:
             asked_at = self._pacer.wait()
@@ -247,7 +286,7 @@ class Client:
                 continue
             self._pacer.answered()
             if response.status_code != 200:
-                raise _failure(response, path, token="page_token" in parameters)
+                raise _failure(response, path, token=goes_on)
             return response
 
 
@@ -270,6 +309,27 @@ def split_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], str | None
     except ValueError as error:
         raise _MayPass(f"it answered what is not a page of events ({error})") from error
     return events, token
+
+
+def split_numbered_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], int | None]:
+    """The records of a page of IAM's log, each verbatim, and how many the query has in all, None where it is not said.
+
+    A body without an array of records is never taken for an empty page. Raises a failure that may pass.
+    """
+    try:
+        page = _numbered_decoder.decode(body)
+        return page.logs, page.total_count
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        fields = jsonscan.members(body)
+        logs = jsonscan.elements(fields.get("logs", b""))
+        for log in logs:
+            _check_json(log)
+    except ValueError as error:
+        raise _MayPass(f"it answered what is not a page of IAM's log ({error})") from error
+    text = fields.get("total_count", b"").strip(b'"')
+    return logs, int(text) if text.isdigit() and len(text) < 20 else None
 
 
 def server_date(response: httpx.Response) -> datetime | None:
@@ -345,8 +405,7 @@ def _failure(response: httpx.Response, path: str, *, token: bool) -> Exception:
     if status == 403:
         return PermissionDenied(
             f"the key may not read {path} ({status}{said})",
-            hint="Grant AuditTrailReadOnly at Organization scope (IAMReadOnly for names): `trailkeep config policy`"
-            " prints the policy.",
+            hint=_grant(path),
         )
     if (status >= 500 and status != 501) or status in (408, 425):
         return _MayPass(f"it answered {status}{said}")
@@ -363,6 +422,15 @@ def _failure(response: httpx.Response, path: str, *, token: bool) -> Exception:
     if 400 <= status < 500:
         return RequestRefused(f"the API refused the request ({where})")
     return RemoteError(f"the API answered what is not expected ({where})")
+
+
+def _grant(path: str) -> str:
+    if path.startswith("/iam/"):
+        return "Grant IAMReadOnly at Organization scope: `trailkeep config policy` prints the policy."
+    return (
+        "Grant AuditTrailReadOnly at Organization scope (IAMReadOnly for names): `trailkeep config policy` prints the"
+        " policy."
+    )
 
 
 def _said(response: httpx.Response) -> str:

@@ -15,7 +15,7 @@ from trailkeep.errors import (
     RemoteError,
     RemoteUnavailable,
 )
-from trailkeep.streams import Stream
+from trailkeep.streams import GLOBAL, Stream, streams_of
 from trailkeep.timespan import Span
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ def check_api(client: Client, settings: Settings, now: datetime) -> Report:
     return Report(findings=conversation.findings, clock_offset=conversation.clock_offset)
 
 
+def _subject(stream: Stream) -> str:
+    return "IAM's log" if stream.region == GLOBAL else f"{stream} events"
+
+
 class _Conversation:
     """What is asked in turn; once nobody answers, or the key is not accepted, nothing more is."""
 
@@ -123,26 +127,27 @@ class _Conversation:
 
     def streams(self, span: Span) -> None:
         """Try every stream of every region."""
-        for region in self._settings.regions:
-            for kind in self._settings.kinds:
-                stream = Stream(organization_id=self._client.organization_id, kind=kind, region=region)
-                if self._stopped:
-                    self._add(f"{stream} events", Outcome.SKIPPED, "not tried")
-                else:
-                    self._stream(stream, span)
+        for stream in streams_of(self._client.organization_id, self._settings.kinds, self._settings.regions):
+            if self._stopped:
+                self._add(_subject(stream), Outcome.SKIPPED, "not tried")
+            else:
+                self._stream(stream, span)
 
     def _stream(self, stream: Stream, span: Span) -> None:
-        subject = f"{stream} events"
-        self._offered.setdefault(stream.region, False)
+        subject = _subject(stream)
+        if stream.region != GLOBAL:
+            self._offered.setdefault(stream.region, False)
         try:
             page = self._client.page(stream, span)
         except NotOffered as error:
             self._hear("accepted")
-            asked_by_name = any(self._settings.origins[name].startswith("flag") for name in ("regions", "kinds"))
+            names = ("kinds",) if stream.region == GLOBAL else ("regions", "kinds")
+            asked_by_name = any(self._settings.origins[name].startswith("flag") for name in names)
+            where = "not offered" if stream.region == GLOBAL else "not offered in this region"
             self._add(
                 subject,
                 Outcome.FAILED if asked_by_name else Outcome.WARNING,
-                f"not offered in this region (HTTP {error.status})",
+                f"{where} (HTTP {error.status})",
                 exit_code=error.exit_code if asked_by_name else ExitCode.DONE,
             )
             return
@@ -159,16 +164,24 @@ class _Conversation:
                 self._stop(subject)
             return
         except RemoteError as error:
-            self._offered[stream.region] = True
+            self._note_offered(stream)
             self._hear("accepted" if isinstance(error, PermissionDenied) else "")
-            self._fail(subject, error)
+            asked_by_name = self._settings.origins["kinds"].startswith("flag") or self._settings.kinds == ("iam",)
+            if isinstance(error, PermissionDenied) and stream.region == GLOBAL and not asked_by_name:
+                self._add(subject, Outcome.WARNING, "not readable: the rest is read without it", hint=error.hint)
+            else:
+                self._fail(subject, error)
             return
-        self._offered[stream.region] = True
+        self._note_offered(stream)
         self._hear("accepted")
         if page.server_date is not None:
             # The header has whole seconds: on average the API's clock was half a second further.
             self.clock_offset = page.server_date + timedelta(seconds=0.5) - page.received_at
         self._add(subject, Outcome.OK, "readable")
+
+    def _note_offered(self, stream: Stream) -> None:
+        if stream.region != GLOBAL:
+            self._offered[stream.region] = True
 
     def judge_what_is_not_offered(self) -> None:
         """A region that somebody chose and that offers nothing is a mistake; so is to have nothing at all."""

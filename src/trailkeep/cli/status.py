@@ -10,13 +10,14 @@ import typer
 
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
+from trailkeep.cli.directory import directory_status, directory_status_lines
 from trailkeep.cli.metrics import metrics
 from trailkeep.cli.state import now, state_of
 from trailkeep.errors import CoverageIncomplete, UsageError
 from trailkeep.timespan import format_time, parse_age, parse_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from trailkeep.coverage import StreamCoverage
@@ -78,12 +79,13 @@ def status(
                 "archive": str(archive.path),
                 "archive_id": archive.archive_id,
                 "as_of": format_time(at),
+                "directory": directory_status(ledger),
                 "head": {"seq": ledger.head.seq, "sha256": ledger.head.sha256} if ledger.head else None,
                 "streams": streams,
             }
         )
     else:
-        for line in _lines(streams, ledger.head):
+        for line in _lines(streams, ledger.head, directory_status_lines(directory_status(ledger))):
             output.write_text(line)
     diagnostics.problems(f"alarm: {alarm}" for alarm in alarms)
     holed = sum(1 for each in streams if each["gaps"])
@@ -131,12 +133,13 @@ def _described(coverage: StreamCoverage, ledger: Ledger, at: datetime) -> dict[s
         "days_left": _days_left(oldest_unread, at),
         "last_read_at": coverage.last_read_at,
         "not_offered_since": coverage.not_offered_since,
+        "denied_since": coverage.denied_since,
     }
 
 
 def _alarms(streams: list[dict[str, Any]], longest: timedelta, at: datetime) -> Iterator[str]:
     """What is wrong with the feeding of the archive, a sentence each."""
-    offered = [each for each in streams if each["covered"] or not each["not_offered_since"]]
+    offered = [each for each in streams if each["covered"] or not (each["not_offered_since"] or each["denied_since"])]
     if not offered:
         yield "nothing was ever read"
     for each in offered:
@@ -158,13 +161,16 @@ def _days_left(moment: datetime | None, at: datetime) -> float | None:
     return max(0.0, round((moment + RETENTION - at) / timedelta(days=1), 1))
 
 
-def _lines(streams: list[dict[str, Any]], head: Head | None) -> Iterator[str]:
+def _lines(streams: list[dict[str, Any]], head: Head | None, directory: Iterable[str]) -> Iterator[str]:
     many = len({each["organization_id"] for each in streams}) > 1
     rows = [["STREAM", "COVERED FROM", "TO", "GAPS", "NEWEST EVENT", "ROWS", "SIZE", "DAYS LEFT"]]
     for each in streams:
         name = f"{each['kind']} {each['region']}" + (f" {each['organization_id']}" if many else "")
         if each["not_offered_since"] and not each["covered"]:
             rows.append([name, "not offered", "", "", "", "", "", ""])
+            continue
+        if each["denied_since"] and not each["covered"]:
+            rows.append([name, "denied", "", "", "", "", "", ""])
             continue
         covered = each["covered"]
         rows.append(
@@ -186,8 +192,14 @@ def _lines(streams: list[dict[str, Any]], head: Head | None) -> Iterator[str]:
         for gap in each["gaps"]:
             left = "lost: the API no longer has it" if gap["days_left"] is None else f"{gap['days_left']:.1f} days left"
             yield f"gap: {each['kind']} {each['region']} {gap['from']} to {gap['to']} ({gap['reason']}, {left})"
+        if each["denied_since"]:
+            yield (
+                f"denied: {each['kind']} {each['region']} when it was last asked, {_short(each['denied_since'])}:"
+                " the key lacks IAMReadOnly"
+            )
     if not streams:
         yield "nothing has been read yet: run `trailkeep sync`"
+    yield from directory
     if head is not None:
         yield f"head {head}"
 

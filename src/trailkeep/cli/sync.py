@@ -12,6 +12,7 @@ import typer
 
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
+from trailkeep.cli.directory import Snapshots
 from trailkeep.cli.remote import open_client
 from trailkeep.cli.state import ReportFormat, moment_option, now, state_of
 from trailkeep.errors import (
@@ -27,9 +28,10 @@ from trailkeep.errors import (
 from trailkeep.timespan import parse_age, parse_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from trailkeep.cli.directory import Taken
     from trailkeep.config import Settings
     from trailkeep.progress import Progress
     from trailkeep.sync import Report, StreamReport
@@ -52,11 +54,12 @@ def sync(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Read up to here (default: now).")] = None,
     region: Annotated[
-        list[str] | None, typer.Option("--region", metavar="REGION", help="Read this region only; repeatable.")
+        list[str] | None,
+        typer.Option("--region", metavar="REGION", help="Read this region only; repeatable. IAM's log has none."),
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", metavar="KIND", help="api, authentication or system only; repeatable."),
+        typer.Option("--kind", metavar="KIND", help="api, authentication, system or iam only; repeatable."),
     ] = None,
     overlap: Annotated[
         str | None,
@@ -78,6 +81,14 @@ def sync(
     watch: Annotated[
         str | None, typer.Option(metavar="AGE", help="Go on until stopped, with a pause of this length between runs.")
     ] = None,
+    directory: Annotated[
+        bool | None,
+        typer.Option(
+            "--directory/--no-directory",
+            help="Whether to look at users, API keys, Projects and so on after the events (default: yes).",
+            show_default=False,
+        ),
+    ] = None,
     report_format: Annotated[
         ReportFormat, typer.Option("--format", help="How to write the summary.")
     ] = ReportFormat.TEXT,
@@ -87,21 +98,31 @@ def sync(
     Safe to run again at any time, and to stop: what was read in full is kept, and the next run goes on from there.
     TIME is 2026-01-31T12:00:00Z, 2026-01-31, or an age such as 90d, 12h, 30m; UTC.
     """
-    settings = state_of(context).settings(regions=region, kinds=kind, overlap=overlap, concurrency=concurrency)
+    settings = state_of(context).settings(
+        regions=region, kinds=kind, overlap=overlap, concurrency=concurrency, directory=directory
+    )
     pause = _pause(watch)
     if recheck is not None and (since is not None or until is not None or watch is not None):
         raise UsageError("--recheck names its own span", hint="Leave out --since, --until and --watch.")
     if watch is not None and until is not None:
         raise UsageError("--watch reads up to now", hint="Leave out --until.")
     as_json = report_format is ReportFormat.JSON
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
+        snapshots = Snapshots(settings, stop)
 
         def once() -> None:
             report = _run(settings, stop, since, until, recheck, as_json=as_json)
-            _show(report, as_json=as_json, lines=pause is not None, recheck=recheck is not None)
+            taken = snapshots.after(report)
+            _show(report, taken, as_json=as_json, lines=pause is not None, recheck=recheck is not None)
             if settings.sign_key is not None and report.head is not None:
-                _sign(settings)
-            _end(report)
+                sign_head_of(settings)
+            denied = [each for each in report.streams if each.outcome == "denied" and not each.denied_before]
+            told = taken.tell([f"{each.stream.kind}/logs" for each in denied])
+            _end(report, iam_told=told)
+            if pause is None:
+                taken.end()
+            else:
+                taken.say_end()
 
         if pause is None:
             once()
@@ -153,18 +174,19 @@ def _pause(watch: str | None) -> timedelta | None:
     return pause
 
 
-def _show(report: Report, *, as_json: bool, lines: bool, recheck: bool) -> None:
+def _show(report: Report, taken: Taken, *, as_json: bool, lines: bool, recheck: bool) -> None:
     if as_json:
-        output.write_json(report.as_json(), one_line=lines)
+        output.write_json({**report.as_json(), "directory": taken.as_json()}, one_line=lines)
         return
-    for line in summary(report):
+    for line in summary(report, taken.lines()):
         output.write_text(line)
     if recheck:
         total = report.total
         output.write_text(f"recheck: {total['late']} events had been missing, {total['revised']} have changed")
 
 
-def _sign(settings: Settings) -> None:
+def sign_head_of(settings: Settings) -> None:
+    """Sign the ledger's head with the key of the settings."""
     from trailkeep.signing import sign_head
 
     signed = sign_head(settings, settings.archive)
@@ -199,6 +221,7 @@ def _run(
         until=last,
         again=recheck is not None,
         named_regions=frozenset(settings.regions if settings.origins["regions"].startswith("flag") else ()),
+        named_kinds=frozenset(settings.kinds if settings.origins["kinds"].startswith("flag") else ()),
     )
     with open_client(settings, stop=stop) as client, _progress(quiet=as_json) as progress:
         return run_sync(
@@ -227,7 +250,7 @@ def _moment_or_age(option: str, text: str | None, at: datetime) -> datetime | ti
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second signal ends the process as if nobody listened."""
     stop = threading.Event()
 
@@ -259,8 +282,8 @@ def _progress(*, quiet: bool) -> Iterator[Progress]:
         yield bars
 
 
-def summary(report: Report) -> Iterator[str]:
-    """The summary's lines: a table of streams, what went wrong, and the ledger's head."""
+def summary(report: Report, directory: Iterable[str] = ()) -> Iterator[str]:
+    """The summary's lines: a table of streams, what went wrong, the directory's own lines, and the ledger's head."""
     from trailkeep.sync.report import COUNTERS
 
     names = [name for name in COUNTERS if name not in ("late", "quarantined") or report.total[name]]
@@ -275,6 +298,7 @@ def summary(report: Report) -> Iterator[str]:
             yield f"{each.stream}: {span} fell behind the API's 90 days unread, and is lost"
     for path in report.quarantine_files:
         yield f"quarantine: {path}"
+    yield from directory
     if report.head is not None:
         yield f"head {report.head}"
 
@@ -284,6 +308,8 @@ def _outcome(report: StreamReport) -> str:
 
     if report.outcome == "not_offered":
         return f"not offered here ({report.status})"
+    if report.outcome == "denied" and not report.covered:
+        return "denied: the key lacks IAMReadOnly"
     if report.asked is None and report.counters["fetched"]:
         return "older than the API's 90 days: kept, and not claimed as covered"
     if report.asked is None:
@@ -294,8 +320,8 @@ def _outcome(report: StreamReport) -> str:
     return spans if report.outcome == "read" else f"{spans} ({report.outcome})"
 
 
-def _end(report: Report) -> None:
-    """Say what did not work, and end with the exit code for it."""
+def _end(report: Report, *, iam_told: bool = False) -> None:
+    """Say what did not work, and end with the exit code for it; `iam_told` where missing rights were said before."""
     if report.clock_offset is None:
         diagnostics.warn("the API did not tell its time; this machine's clock was used")
     elif abs(report.clock_offset).total_seconds() > 60:
@@ -304,6 +330,13 @@ def _end(report: Report) -> None:
             f"this machine's clock is about {int(abs(report.clock_offset).total_seconds())} s {ahead} the API's;"
             " the API's was used"
         )
+    for each in report.streams:
+        # Once: the ledger has it from then on, and `status` shows it.
+        if each.outcome == "denied" and not each.denied_before and not iam_told:
+            diagnostics.warn(
+                f"{each.stream}: the key may not read IAM's log; grant IAMReadOnly (`trailkeep config policy` prints"
+                " the policy), or leave the kind iam out"
+            )
     failed = [each for each in report.streams if each.error is not None]
     for each in failed:
         if each.error is not report.fatal:

@@ -33,7 +33,6 @@ _RESOURCES = {
     "policies": "policy",
     "rules": "rule",
     "ssh-keys": "ssh_key",
-    "logs": "log",
 }
 
 ALERT_RULES: list[Record] = [
@@ -67,7 +66,6 @@ class Directory:
     rules: dict[str, list[Record]] = field(default_factory=dict)
     """By policy id."""
     ssh_keys: list[Record] = field(default_factory=list)
-    logs: list[Record] = field(default_factory=list)
     projects: list[Record] = field(default_factory=list)
     export_jobs: dict[str, list[Record]] = field(default_factory=dict)
     """By region."""
@@ -85,7 +83,6 @@ class Directory:
             policies=list(organization.policies),
             rules={policy_id: list(rules) for policy_id, rules in organization.rules.items()},
             ssh_keys=list(organization.ssh_keys),
-            logs=list(organization.logs),
             projects=list(organization.projects),
             export_jobs={region: list(jobs) for region, jobs in organization.export_jobs.items()},
         )
@@ -99,13 +96,16 @@ class Directory:
             resource, permission, key = _RESOURCES[name], "IAMReadOnly", name.replace("-", "_")
         else:
             raise not_found("path", path)
-        if permission in denied:
+        if permission in denied or path.rpartition("/")[2] in denied:
             raise permission_denied(resource, "read")
         if key == "rules":
             return list_answer(key, self._rules_of(query), query)
         if checked_organization(query) != organization_id:
             raise permission_denied(resource, "read")
-        return list_answer(key, getattr(self, key), query)
+        records: list[Record] = getattr(self, key)
+        if key == "ssh_keys" and query.get("disabled") != "true":
+            records = [record for record in records if not record.get("disabled")]
+        return list_answer(key, records, query)
 
     def _rules_of(self, query: Mapping[str, str]) -> list[Record]:
         policy_id = query.get("policy_id")

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import parse_qsl
 
-from trailkeep.demo import answers, paging
+from trailkeep.demo import answers, logs, paging
 from trailkeep.demo.answers import Answer, Refusal, json_answer
 from trailkeep.demo.directory import ALERT_RULES, Directory, list_answer
 from trailkeep.demo.faults import Faults, Injector
@@ -43,6 +43,7 @@ _STREAMS = {
     "combined-events": "combined",
 }
 _AUDIT_TRAIL = "/audit-trail/v1alpha1/regions/"
+_LOGS = "/iam/v1alpha1/logs"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +102,8 @@ class Emulator:
         self._trail = Trail(self.regions, seed)
         if organization:
             self._trail.load(organization.events, organization.times)
+            for log in reversed(organization.logs):
+                self.add("iam", logs.REGION, log)
         self.faults = faults or Faults()
 
     # What a test changes and asks
@@ -147,9 +150,18 @@ class Emulator:
         self._trail.replace(kind, region, event_id, body)
         return body
 
+    def remove(self, kind: Kind, region: str, event_id: str) -> None:
+        """Forget a visible event; raises KeyError where none has this id."""
+        self._trail.remove(kind, region, event_id)
+
     def truth(self, kind: str, region: str) -> list[bytes]:
-        """Every event visible and within retention now, oldest first; `kind` may also be ``combined``."""
-        return self._trail.truth(kind, region, nanoseconds_of(self.clock()))
+        """Every event visible and within retention now, oldest first; `kind` may also be ``combined``.
+
+        IAM's log is of the kind ``iam`` and the region ``global``.
+        """
+        now = nanoseconds_of(self.clock())
+        since = logs.oldest(now, self.faults) if kind == "iam" else now - paging.RETENTION
+        return self._trail.truth(kind, region, now, since=since)
 
     # The WSGI application
 
@@ -204,11 +216,13 @@ class Emulator:
             raise answers.denied_authentication(cast('Literal["not_found", "invalid_argument"]', reason))
         if request.path.startswith(_AUDIT_TRAIL):
             return self._audit_trail(request, struck)
+        if request.path == _LOGS:
+            return self._iam_log(request, struck)
         return self.directory.answer(
             request.path,
             request.query,
             organization_id=self.organization_id,
-            denied=self.faults.denied_permissions,
+            denied={*self.faults.denied_permissions, *self.faults.denied_lists},
         )
 
     def _refuse_by_fault(self, request: Request, environ: WSGIEnvironment, struck: frozenset[str]) -> None:
@@ -287,6 +301,21 @@ class Emulator:
             return list_answer("alert_rules", ALERT_RULES, request.query)
         return list_answer("export_jobs", self.directory.export_jobs.get(region, []), request.query)
 
+    def _iam_log(self, request: Request, struck: frozenset[str]) -> Answer:
+        if "logs" in self.faults.absent_streams:
+            raise answers.unknown_method()
+        organization_id = paging.checked_organization(request.query)
+        denied = {*self.faults.denied_permissions, *self.faults.denied_lists}
+        if denied & {"IAMReadOnly", "logs"} or organization_id != self.organization_id:
+            raise answers.permission_denied("log", "read")
+        body = self._trail.log_page(
+            PageRequest(path=request.path, query=request.query, number=request.number),
+            now=nanoseconds_of(self.clock()),
+            faults=self.faults,
+            struck=struck,
+        )
+        return Answer(status=200, body=body)
+
     # The answer's bytes
 
     def _damaged(self, answer: Answer, struck: frozenset[str]) -> Answer:
@@ -294,6 +323,9 @@ class Emulator:
             return answer
         if "not_a_page" in struck:
             return json_answer({"message": "ok"})
+        if "wrong_total_count" in struck:
+            value = json.loads(answer.body)
+            return json_answer({**value, "total_count": value.get("total_count", 0) + 1})
         if "sorted_keys" in struck:
             value = json.loads(answer.body)
             return Answer(status=200, body=json.dumps(value, sort_keys=True, indent=1).encode())

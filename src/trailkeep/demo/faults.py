@@ -79,10 +79,12 @@ class Faults:
     """401, as if the key had just been deleted."""
     denied_permissions: Collection[str] = ()
     """403 for what needs one of these permission sets: AuditTrailReadOnly, IAMReadOnly, ProjectReadOnly."""
+    denied_lists: Collection[str] = ()
+    """403 for these lists of the directory, as their paths name them: groups, api-keys, rules, projects."""
     absent_regions: Collection[str] = ()
     """404 for the Audit Trail of these regions."""
     absent_streams: Collection[str] = ()
-    """501 for these: ``system-events``, or ``nl-ams/system-events`` for one region only."""
+    """501 for these: ``system-events``, ``nl-ams/system-events`` for one region only, or ``logs`` for IAM's log."""
     redirect: When = NEVER
     """307 to the same path and query under `redirect_to`."""
     redirect_to: str = "http://127.0.0.2:9"
@@ -128,6 +130,23 @@ class Faults:
     """No rows, and a token that goes on where this page would have begun."""
     short_page: When = NEVER
     """Half of the rows that would have fitted, and a token that goes on after them."""
+
+    wrong_total_count: When = NEVER
+    """A list of the directory says that it has one element more than it has."""
+
+    # The numbered pages of IAM's log
+    log_days: int | None = None
+    """How many days the log goes back; for ever where it is None."""
+    log_total: Literal["right", "all", "page", "more", "fewer", "absent"] = "right"
+    """What total_count says: of the query, of the whole log, of the page, one too many or too few, or nothing."""
+    ignore_log_bounds: bool = False
+    """created_after and created_before change nothing."""
+    ignore_log_page: bool = False
+    """Every page is the first."""
+    behind_last_page: Literal["empty", "refused", "last"] = "empty"
+    """What a page with too high a number is answered with: no rows, 400, or the last page once more."""
+    doubled_row: When = NEVER
+    """The page's second row gives way to another copy of its first; asked again, it is there."""
 
     # Rows
     after_bound: Literal["inclusive", "exclusive"] = "inclusive"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from trailkeep.demo.timeline import Timeline
 
 HOUR = 3600 * 10**9
-RETENTION = 90 * 24 * HOUR
+DAY = 24 * HOUR
+RETENTION = 90 * DAY
 """Ninety days in nanoseconds, as documented."""
 
 FILTERS = {
@@ -129,7 +130,7 @@ def checked_organization(query: Mapping[str, str]) -> str:
 
 def read_query(stream: str, path: str, query: Mapping[str, str], *, now: int, faults: Faults) -> Asked:
     """What a request for a page of `stream` asks, with the API's defaults; raises 400."""
-    after = _time(query, "recorded_after", now - HOUR)
+    after = moment(query, "recorded_after", now - HOUR)
     if faults.refuse_old_bounds and after < now - RETENTION:
         raise invalid_argument("recorded_after", "constraint", "cannot be more than 90 days ago")
     order = query.get("order_by") or "recorded_at_desc"
@@ -139,16 +140,17 @@ def read_query(stream: str, path: str, query: Mapping[str, str], *, now: int, fa
     seed = json.dumps([path, sorted(bound.items())]).encode()
     return Asked(
         after=after,
-        before=_time(query, "recorded_before", now),
+        before=moment(query, "recorded_before", now),
         descending=order == "recorded_at_desc" or faults.ignore_order,
-        page_size=_page_size(query, faults),
+        page_size=page_size(query, faults),
         token=query.get("page_token") or None,
         filters=tuple((name, query[name]) for name in FILTERS.get(stream, ()) if query.get(name, "") not in _NO_FILTER),
         fingerprint=blake2b(seed, digest_size=8).hexdigest(),
     )
 
 
-def _time(query: Mapping[str, str], name: str, default: int) -> int:
+def moment(query: Mapping[str, str], name: str, default: int) -> int:
+    """A time of a request in nanoseconds; raises 400 for what is none."""
     text = query.get(name)
     if not text:
         return default
@@ -158,7 +160,8 @@ def _time(query: Mapping[str, str], name: str, default: int) -> int:
         raise invalid_argument(name, "format", "must be an RFC 3339 time") from None
 
 
-def _page_size(query: Mapping[str, str], faults: Faults) -> int:
+def page_size(query: Mapping[str, str], faults: Faults) -> int:
+    """How many rows a page of this request may have; raises 400."""
     text = query.get("page_size")
     if not text or text == "0":
         return faults.default_page_size

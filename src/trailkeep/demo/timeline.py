@@ -31,10 +31,10 @@ def nanoseconds_of(moment: datetime) -> int:
 
 
 def recorded_at_of(raw: bytes) -> int | None:
-    """The time an event carries, in nanoseconds, or None where there is none that can be read."""
+    """The time an event, or a record of IAM's log, carries, in nanoseconds; None where none can be read."""
     try:
         event: Any = json.loads(raw)
-        return nanoseconds(event["recorded_at"])
+        return nanoseconds(event["recorded_at"] if "recorded_at" in event else event["created_at"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -83,6 +83,16 @@ class Timeline:
         for at, row in enumerate(self.rows):
             if needle in row and json.loads(row).get("id") == event_id:
                 self.rows[at] = raw
+                self.version += 1
+                return
+        raise KeyError(event_id)
+
+    def remove(self, event_id: str) -> None:
+        """Take the event with this id out; raises KeyError where it is not visible."""
+        needle = event_id.encode()
+        for at, row in enumerate(self.rows):
+            if needle in row and json.loads(row).get("id") == event_id:
+                del self.keys[at], self.rows[at]
                 self.version += 1
                 return
         raise KeyError(event_id)

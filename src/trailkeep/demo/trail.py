@@ -8,7 +8,7 @@ from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
-from trailkeep.demo import paging
+from trailkeep.demo import logs, paging
 from trailkeep.demo.answers import invalid_argument
 from trailkeep.demo.faults import NEVER
 from trailkeep.demo.timeline import Timeline, merged
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trailkeep.demo.faults import Faults
 
-Kind = Literal["api", "authentication", "system"]
+Kind = Literal["api", "authentication", "system", "iam"]
 
 _WRAPPERS = {"api": "api", "authentication": "auth", "system": "system"}
 """The kinds, and the name under which each is wrapped among combined events."""
@@ -43,6 +43,7 @@ class Trail:
         self._lock = Lock()
         self._ordinals = count()
         self._timelines = {(kind, region): Timeline() for kind in _WRAPPERS for region in regions}
+        self._timelines["iam", logs.REGION] = Timeline()
         self._combined: dict[str, tuple[int, Timeline]] = {}
         self._first_tokens: dict[int, str] = {}
 
@@ -66,11 +67,23 @@ class Trail:
         with self._lock:
             self._timelines[kind, region].replace(event_id, raw)
 
-    def truth(self, kind: str, region: str, now: int) -> list[bytes]:
-        """Every event visible and within retention at `now`, oldest first."""
+    def remove(self, kind: str, region: str, event_id: str) -> None:
+        """Forget the event with this id; raises KeyError where there is none."""
+        with self._lock:
+            self._timelines[kind, region].remove(event_id)
+
+    def truth(self, kind: str, region: str, now: int, *, since: int) -> list[bytes]:
+        """Every event visible at `now` and not older than `since`, oldest first."""
         with self._lock:
             timeline = self._timeline(kind, region, now)
-            return [timeline.rows[at] for at in timeline.between(now - paging.RETENTION, 2**62)]
+            return [timeline.rows[at] for at in timeline.between(since, 2**62)]
+
+    def log_page(self, request: PageRequest, *, now: int, faults: Faults, struck: frozenset[str]) -> bytes:
+        """The body of one page of IAM's log; raises Refusal for an argument that the API would not take."""
+        with self._lock:
+            timeline = self._timeline("iam", logs.REGION, now)
+            luck = f"{self._seed}/{request.number}"
+            return logs.page(timeline, request.query, now=now, faults=faults, struck=struck, luck=luck)
 
     def page(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trailkeep.coverage import StreamCoverage, is_beginning, readable_from
 from trailkeep.errors import UsageError
-from trailkeep.streams import Stream
+from trailkeep.streams import GLOBAL, Stream, streams_of
 from trailkeep.timespan import Span, format_time, span_or_none, subtract, union
 
 if TYPE_CHECKING:
@@ -37,15 +37,17 @@ class Request:
     """Read also what is covered already, to find events that had been missing and events that changed."""
     named_regions: frozenset[str] = frozenset()
     """Regions asked for by name: one that is not offered is an error."""
+    named_kinds: frozenset[Kind] = frozenset()
+    """Kinds asked for by name: IAM's log then must be there, and readable."""
 
     @property
     def streams(self) -> list[Stream]:
-        """The streams asked for, region by region."""
-        return [
-            Stream(organization_id=self.organization_id, kind=kind, region=region)
-            for region in self.regions
-            for kind in self.kinds
-        ]
+        """The streams asked for, region by region; IAM's log, which is of no region, comes last."""
+        return streams_of(self.organization_id, self.kinds, self.regions)
+
+    def is_named(self, stream: Stream) -> bool:
+        """Whether the stream was asked for by name."""
+        return stream.kind in self.named_kinds if stream.region == GLOBAL else stream.region in self.named_regions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,13 +26,15 @@ class StreamReport:
     stream: Stream
     asked: Span | None = None
     outcome: str = "partial"
-    """``read``, ``partial``, ``failed``, ``not_offered``, or ``nothing_to_read``."""
+    """``read``, ``partial``, ``failed``, ``not_offered``, ``denied``, or ``nothing_to_read``."""
     counters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
     covered: list[Span] = field(default_factory=list)
     """What the run added to the coverage, the overlap included."""
     unreadable: tuple[Span, ...] = ()
     error: TrailkeepError | None = None
     status: int | None = None
+    denied_before: bool = False
+    """The API denied it already when it was last asked."""
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values; times are RFC 3339."""

@@ -24,13 +24,15 @@ from trailkeep.errors import (
 from trailkeep.schema import QUARANTINE
 from trailkeep.seal import StreamRecord
 from trailkeep.store import Archive, Commit, Writer
+from trailkeep.streams import GLOBAL
 from trailkeep.sync.batch import Batch, page_row, record_span
 from trailkeep.sync.board import Board
 from trailkeep.sync.inbox import Inbox
 from trailkeep.sync.memory import keep_small, rare_collections, return_free_memory
 from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream
+from trailkeep.sync.reading import read_window
 from trailkeep.sync.report import Report, StreamReport
-from trailkeep.sync.window import Piece, Window, read_window
+from trailkeep.sync.window import Piece, Window
 from trailkeep.timespan import Span, format_time, span_or_none
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class _Probe:
         now = self._run.clock()
         self.bounds = Span(now - PROBE_SPAN, now)
         not_offered: NotOffered | None = None
+        denied: PermissionDenied | None = None
         silent: dict[str, RemoteUnavailable] = {}
         for stream in request.streams:
             if stream.region in silent:
@@ -131,6 +134,11 @@ class _Probe:
                 page = self._run.client.page(stream, self.bounds, size=1, retries=0 if silent else PROBE_RETRIES)
             except NotOffered as error:
                 not_offered = error
+                continue
+            except PermissionDenied as error:
+                if stream.region != GLOBAL:
+                    raise
+                denied = error
                 continue
             except RemoteUnavailable as error:
                 silent[stream.region] = error
@@ -145,6 +153,8 @@ class _Probe:
             return
         for unavailable in silent.values():
             raise unavailable
+        if denied is not None:
+            raise denied
         raise RemoteError(
             f"none of the streams asked for is offered: {not_offered.message if not_offered else 'none was asked for'}",
             hint="Check the regions (--region, TRAILKEEP_REGIONS) and SCW_API_URL.",
@@ -168,7 +178,12 @@ class _Syncing:
         self._known = {each.stream: each for each in stream_coverage(writer.ledger, self._now)}
         self._plans = [plan_stream(stream, self._known.get(stream), request, self._now) for stream in request.streams]
         self._reports = {
-            plan.stream: StreamReport(stream=plan.stream, asked=plan.asked, unreadable=plan.unreadable)
+            plan.stream: StreamReport(
+                stream=plan.stream,
+                asked=plan.asked,
+                unreadable=plan.unreadable,
+                denied_before=plan.stream in self._known and self._known[plan.stream].denied_since is not None,
+            )
             for plan in self._plans
         }
         edge = readable_from(self._now) + EDGE_WINDOW
@@ -289,8 +304,13 @@ class _Syncing:
             if self._may_be_missing(window.stream):
                 report.outcome = "not_offered"
                 return
+        if isinstance(error, PermissionDenied) and self._may_be_denied(window.stream):
+            report.outcome, report.status = "denied", 403
+            return
         report.outcome, report.error = "failed", report.error or error
-        if isinstance(error, AuthenticationFailed | PermissionDenied):
+        if isinstance(error, AuthenticationFailed) or (
+            isinstance(error, PermissionDenied) and window.stream.region != GLOBAL
+        ):
             self._fatal = error
             self._board.stop()
 
@@ -298,10 +318,12 @@ class _Syncing:
         """Whether a region may go without the stream: not when it was asked for by name, nor when it had it before."""
         known = self._known.get(stream)
         return (
-            stream.region not in self._request.named_regions
-            and not (known and known.covered)
-            and not self._reports[stream].covered
+            not self._request.is_named(stream) and not (known and known.covered) and not self._reports[stream].covered
         )
+
+    def _may_be_denied(self, stream: Stream) -> bool:
+        """Whether a run may go without the stream where the key may not read it: IAM's log needs a right of its own."""
+        return stream.region == GLOBAL and not self._request.is_named(stream)
 
     def _is_due(self) -> bool:
         return (
@@ -323,9 +345,12 @@ class _Syncing:
         outcomes = self._outcomes()
         if self._recorded is not None:
             return self._recorded != outcomes
-        known_absent = {stream for stream, known in self._known.items() if known.not_offered_since}
-        absent = {stream for stream, outcome in outcomes.items() if outcome == "not_offered"}
-        return any(plan.unreadable for plan in self._plans) or bool(absent - known_absent)
+        known = {
+            *((stream, "not_offered") for stream, known in self._known.items() if known.not_offered_since),
+            *((stream, "denied") for stream, known in self._known.items() if known.denied_since),
+        }
+        absent = {(stream, outcome) for stream, outcome in outcomes.items() if outcome in ("not_offered", "denied")}
+        return any(plan.unreadable for plan in self._plans) or bool(absent - known)
 
     def _outcomes(self) -> dict[Stream, str]:
         return {stream: report.outcome for stream, report in self._reports.items()}
@@ -373,12 +398,15 @@ class _Syncing:
         return known.covered if known else ()
 
     def _record(self, plan: StreamPlan, outcome: str) -> StreamRecord:
-        report = self._reports[plan.stream]
-        asked = self._answerable(plan) if outcome != "not_offered" else None
+        stream, report = plan.stream, self._reports[plan.stream]
+        asked = self._answerable(plan)
+        if outcome == "not_offered" or (outcome == "denied" and not (report.covered or self._covered_before(stream))):
+            # Nothing is missing of what was never there to be read.
+            asked = None
         return StreamRecord(
-            organization_id=plan.stream.organization_id,
-            kind=plan.stream.kind,
-            region=plan.stream.region,
+            organization_id=stream.organization_id,
+            kind=stream.kind,
+            region=stream.region,
             outcome=outcome,
             start=format_time(asked.start) if asked else None,
             end=format_time(asked.end) if asked else None,

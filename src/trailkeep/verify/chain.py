@@ -11,7 +11,7 @@ import msgspec
 
 from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew, StoreError
-from trailkeep.schema import TABLES
+from trailkeep.schema import STORED_TABLES
 from trailkeep.signing import is_draft, parse_signature_name
 from trailkeep.store import Archive, Head, LiveFile, layout
 from trailkeep.store.archive import describe_archive
@@ -232,6 +232,9 @@ def _check_said(path: str, entry: seal.Entry, findings: Findings) -> None:
         layout.staging_name(entry.seq, entry.run)
     except ArchiveDamaged:
         findings.problem(path, Kind.PATH, f"it names a run that cannot be a folder: {entry.run!r}")
+    for looked in entry.directory:
+        if _moment(looked.began_at) is None or _moment(looked.at) is None:
+            findings.problem(path, Kind.ENTRY, f"it looked at {looked.resource} at what is not a time")
     claims: list[tuple[str, seal.CoverageRecord | seal.StreamRecord]] = [
         *(("coverage", claim) for claim in entry.coverage),
         *(("unreadable", claim) for claim in entry.unreadable),
@@ -309,7 +312,7 @@ def _record_faults(record: seal.FileRecord, table: str, partition: dict[str, str
         yield "it gives an impossible length, row count or hash for a file"
     if first is None or last is None or first > last:
         yield "it gives impossible times for a file"
-    elif table in TABLES and record.path != layout.segment_path(table, partition, first, last, record.sha256):
+    elif table in STORED_TABLES and record.path != layout.segment_path(table, partition, first, last, record.sha256):
         yield "it gives a file times or a hash other than those in its name"
 
 

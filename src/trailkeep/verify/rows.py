@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trailkeep import events, seal
-from trailkeep.schema import EVENT_TABLES, QUARANTINE, TABLES
+from trailkeep.directory import Seen, read_object, rows_of_objects
+from trailkeep.schema import DIRECTORY, DIRECTORY_TABLES, EVENT_TABLES, QUARANTINE, STORED_TABLES
 from trailkeep.store.segments import raw_digests
 from trailkeep.streams import KINDS
 from trailkeep.timespan import format_time, month_of
@@ -30,6 +31,9 @@ BATCH_ROWS = 4_096
 
 REWRITING = frozenset({"compact", "purge"})
 """Operations whose files hold rows that earlier entries brought."""
+
+CHANGES = frozenset({"first", "changed", "gone", "back"})
+"""What a row of the directory can say happened."""
 
 _KIND_OF: dict[str, Kind] = {table.name: kind for kind, table in EVENT_TABLES.items()}
 
@@ -80,7 +84,7 @@ class _Checker:
     def __init__(self, file: LiveFile, operation: str) -> None:
         self.file = file
         self.operation = operation
-        self.table: Table = TABLES[file.table]
+        self.table: Table = STORED_TABLES[file.table]
         self.kind = _KIND_OF.get(file.table)
         self.rows = 0
         self.elsewhere = 0
@@ -166,11 +170,14 @@ class _Checker:
     def check_raw(self, rows: pa.Table) -> None:
         """Compare every column that follows from ``raw`` with what follows from it now."""
         raws: list[Any] = rows["raw"].cast(pa.binary()).to_pylist()
+        if self.table.name in DIRECTORY_TABLES:
+            self.check_objects(rows, raws)
+            return
         if self.table is QUARANTINE:
             hashes = [hashlib.sha256(raw).hexdigest() for raw in raws]
             self.compare(rows, pa.table({"sha256": pa.array(hashes, pa.string())}))
             return
-        arrivals, rejects = events.identify(raws)
+        arrivals, rejects = self.identified(rows, raws)
         if rejects:
             self.fault("raw", f"a row's raw is not an event: {rejects[0].reason}")
             return
@@ -181,6 +188,39 @@ class _Checker:
             moments = events.moments_to_arrow(arrival.recorded_at for arrival in arrivals)
             self.compare(rows, pa.table({"id": ids, "recorded_at": moments}))
         self.check_places(raws)
+
+    def check_objects(self, rows: pa.Table, raws: list[bytes]) -> None:
+        """Compare the columns of a directory's table with what follows from each object's bytes, without secrets."""
+        resource = self.table.name.removeprefix(f"{DIRECTORY}/")
+        nothing = [None] * rows.num_rows
+        regions = rows["region"].to_pylist() if "region" in rows.schema.names else nothing
+        rules = rows["rules_raw"].to_pylist() if "rules_raw" in rows.schema.names else nothing
+        objects: list[Seen] = []
+        for raw, region, text in zip(raws, regions, rules, strict=True):
+            try:
+                seen = read_object(resource, raw, region=region)
+            except ValueError as error:
+                self.fault("raw", f"a row's raw is not an object of the directory: {error}")
+                return
+            if seen.raw != raw:
+                self.fault("secret", "a row's raw holds a secret key")
+            objects.append(replace(seen, raw=raw, rules_raw=None if text is None else text.encode()))
+        self.compare(rows, rows_of_objects(resource, objects))
+        strangers = set(rows["change"].unique().to_pylist()) - CHANGES
+        if strangers:
+            self.fault("change", f"it holds a change that there is not: {min(map(str, strangers))!r}")
+
+    def identified(self, rows: pa.Table, raws: list[bytes]) -> tuple[list[events.Arrival], list[events.Reject]]:
+        """What the rows' bytes are as events of the table's kind, or of the kind that each row names."""
+        if self.kind is not None:
+            return events.identify(raws, self.kind)
+        arrivals: list[events.Arrival] = []
+        rejects: list[events.Reject] = []
+        for raw, kind in zip(raws, rows["kind"].to_pylist(), strict=True):
+            found, refused = events.identify([raw], kind or "api")
+            arrivals += found
+            rejects += refused
+        return arrivals, rejects
 
     def compare(self, rows: pa.Table, recomputed: pa.Table) -> None:
         for name in recomputed.column_names:

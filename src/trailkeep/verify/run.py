@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from trailkeep.errors import UsageError
-from trailkeep.schema import EVENT_TABLES, TABLES
+from trailkeep.schema import EVENT_TABLES, STORED_TABLES
 from trailkeep.store import Head, layout
 from trailkeep.store.disk import store_errors
 from trailkeep.timespan import Span, parse_moment
@@ -184,7 +184,7 @@ class _Work:
         readable: dict[tuple[str, str, str], list[LiveFile]] = defaultdict(list)
         unknown: set[str] = set()
         for file in sound:
-            if file.table not in TABLES:
+            if file.table not in STORED_TABLES:
                 unknown.add(file.table)
                 continue
             path = file.record.path

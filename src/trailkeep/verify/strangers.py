@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trailkeep.schema import TABLES
+from trailkeep.schema import STORED_TABLES
 from trailkeep.store import layout
 from trailkeep.verify.chain import staging_folder
 from trailkeep.verify.files import check_file
@@ -41,7 +41,7 @@ class Strangers:
 def scan(folder: Folder, chain: Chain, findings: Findings) -> Strangers:
     """Walk through every table's folder, live or not, without following links."""
     strangers = Strangers()
-    tables = set(TABLES) | {path.partition("/")[0] for path in chain.folders}
+    tables = layout.top_folders([*STORED_TABLES, *chain.folders])
     for entry in folder.list(""):
         if entry.name in _OWN:
             if entry.name in _OWN_FOLDERS and not _is_folder(entry):
