@@ -55,13 +55,38 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     region: str
     outcome: str
-    """``read`` in full, ``partial``, ``failed`` or ``not_offered``."""
+    """``read`` in full, ``partial``, ``failed``, ``not_offered`` or ``denied``."""
     start: str | None = msgspec.field(name="from", default=None)
     """First moment that the run set out to read; None when the stream is not offered."""
     end: str | None = msgspec.field(name="to", default=None)
     status: int | None = None
     """The HTTP status that ended the reading, where one did."""
     counters: dict[str, int] = {}
+
+
+class DirectoryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one list of the directory was when it was looked at, and what that changed."""
+
+    organization_id: str
+    resource: str
+    """The list: ``users``, ``api_keys``, ..."""
+    region: str | None = None
+    """None where the list is the same in every region."""
+    outcome: str
+    """``read`` in full, ``partial``, ``denied``, ``not_offered`` or ``failed``."""
+    status: int | None = None
+    """The HTTP status that ended the reading, where one did."""
+    began_at: str
+    at: str
+    """When the list was asked for first, and when its last answer came, by the API's clock."""
+    objects: int = 0
+    """How many objects it had."""
+    first: int = 0
+    changed: int = 0
+    gone: int = 0
+    back: int = 0
+    sha256: str | None = None
+    """`events_digest` over the objects as sent, secrets left out; None where the list was not read in full."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +121,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Spans whose rows this entry removed for good: neither a gap nor to be read again."""
     hold: str | None = None
     """``set`` where the entry forbids purging, ``released`` where it allows it again; None where it says nothing."""
+    directory: list[DirectoryRecord] = []
+    """The lists of the directory that this entry's snapshot looked at."""
 
 
 def encode_entry(entry: Entry) -> bytes:

@@ -9,7 +9,6 @@ import msgspec
 
 from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
-from trailkeep.schema import TABLES
 from trailkeep.store import layout
 from trailkeep.store.disk import store_errors
 from trailkeep.timespan import Span, parse_moment
@@ -141,9 +140,10 @@ class _FormatOnly(msgspec.Struct, frozen=True):
 class Archive:
     """An archive on disk, opened for reading."""
 
-    def __init__(self, path: Path, archive_id: str) -> None:
+    def __init__(self, path: Path, archive_id: str, *, last: int | None = None) -> None:
         self.path = path
         self.archive_id = archive_id
+        self._last = last
 
     @classmethod
     def open(cls, path: Path) -> Archive:
@@ -173,18 +173,25 @@ class Archive:
             return False
         return True
 
+    def as_of(self, seq: int) -> Archive:
+        """The archive as it was after entry `seq`; files that were removed since are live in it, and missing."""
+        return Archive(self.path, self.archive_id, last=seq)
+
     def ledger(self) -> Ledger:
         """Fold the whole ledger. Raises ArchiveDamaged where an entry is missing or does not continue the chain."""
         ledger = Ledger(self.archive_id)
         folder = self.path / layout.LEDGER
         with store_errors("cannot read the ledger"):
-            while (content := _next_entry(folder, len(ledger.entries) + 1)) is not None:
+            while len(ledger.entries) != self._last and (
+                (content := _next_entry(folder, len(ledger.entries) + 1)) is not None
+            ):
                 try:
                     ledger.append(content)
                 except ArchiveDamaged as error:
                     file = folder / layout.entry_name(len(ledger.entries) + 1)
                     raise ArchiveDamaged(f"{file}: {error.message}", hint=_RESTORE_LEDGER) from error
-            if not ledger.entries and (tables := [name for name in TABLES if (self.path / name).is_dir()]):
+            tables = [] if ledger.entries else _tables_in(self.path)
+            if tables and self._last != 0:
                 raise ArchiveDamaged(
                     f"{self.path} holds {tables[0]}, and no ledger that says what belongs to it", hint=_RESTORE_LEDGER
                 )
@@ -246,6 +253,13 @@ def _next_entry(folder: Path, seq: int) -> bytes | None:
         ) from None
 
 
+def _tables_in(path: Path) -> list[str]:
+    """The tables that have a folder."""
+    from trailkeep.schema import STORED_TABLES
+
+    return [name for name in STORED_TABLES if (path / name).is_dir()]
+
+
 def _last_seq(folder: Path) -> int:
     """The highest number of an entry in the ledger's folder; 0 where there is none."""
     if not folder.is_dir():
@@ -276,6 +290,9 @@ def _check_moments(entry: seal.Entry) -> None:
     try:
         parse_moment(entry.started_at)
         parse_moment(entry.finished_at)
+        for looked in entry.directory:
+            parse_moment(looked.began_at)
+            parse_moment(looked.at)
         reversed_files = [
             record.path for record in entry.files_added if parse_moment(record.first) > parse_moment(record.last)
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trailkeep.errors import ArchiveDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -29,6 +29,8 @@ _ENTRY_NAME = re.compile(r"(\d{8,})\.json")
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_=-]+)*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SAFE_RUN = re.compile(r"[A-Za-z0-9_-]+")
 _NO_TABLES = frozenset({LEDGER, SET_ASIDE})
+_GROUPS = frozenset({"directory"})
+"""Folders that hold not files but tables, whose names they begin."""
 
 
 def entry_name(seq: int) -> str:
@@ -73,7 +75,14 @@ def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
     if not _SAFE_PATH.fullmatch(path) or path.partition("/")[0] in _NO_TABLES:
         raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
     table, *folders, _name = path.split("/")
+    if table in _GROUPS and folders and "=" not in folders[0]:
+        table = f"{table}/{folders.pop(0)}"
     return table, dict(folder.split("=", 1) for folder in folders if "=" in folder)
+
+
+def top_folders(tables: Iterable[str]) -> set[str]:
+    """The folders directly below the archive's that these tables lie in."""
+    return {table.partition("/")[0] for table in tables}
 
 
 def _compact(moment: datetime) -> str:

@@ -6,22 +6,30 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, UsageError
-from trailkeep.schema import EVENT_TABLES, QUARANTINE, REVISIONS, TABLES
+from trailkeep.schema import EVENT_TABLES, QUARANTINE, REVISIONS, STORED_TABLES
+from trailkeep.store.outdated import outdated_rows
 from trailkeep.store.recovery import matches
-from trailkeep.store.segments import digests_around, rows_from
+from trailkeep.store.segments import digests_around, raw_digests, rows_from
 from trailkeep.store.writer import Commit, NewRows
 from trailkeep.timespan import format_time, parse_moment
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import pyarrow as pa
+
     from trailkeep.store.archive import Archive, Ledger, LiveFile
     from trailkeep.store.writer import Writer
 
 PURGED_TABLES = (*(table.name for table in EVENT_TABLES.values()), REVISIONS.name, QUARANTINE.name)
-"""The tables that hold what the API told. The log of requests stays: it proves what was read, and tells of nobody."""
+"""The tables that lose their rows before the moment, beside outdated rows of the directory.
+
+The log of requests stays: it proves what was read, and tells of nobody.
+"""
 
 _KINDS = {table.name: kind for kind, table in EVENT_TABLES.items()}
 _Key = tuple[str, str, str]
@@ -36,6 +44,8 @@ class Cut:
     rows_removed: int
     rows_kept: int
     """0 where the whole file goes; otherwise the rest is written as a new file."""
+    going: pa.Array | None = None
+    """For a file of the directory: true for each row that goes; None where the row's time decides."""
 
     @property
     def path(self) -> str:
@@ -71,6 +81,9 @@ def plan_purge(archive: Archive, ledger: Ledger, before: datetime) -> PurgePlan:
         for file in sorted(ledger.files(name), key=lambda file: file.record.path)
         if file.first < before
     ]
+    for file, going in outdated_rows(archive, ledger, before):
+        removed: int = pc.sum(going).as_py()
+        cuts.append(Cut(file=file, rows_removed=removed, rows_kept=len(going) - removed, going=going))
     return PurgePlan(before=before, cuts=tuple(cuts), spans=tuple(_spans(ledger, cuts, before)))
 
 
@@ -133,21 +146,27 @@ def check_hold(ledger: Ledger) -> None:
 def _cut(archive: Archive, file: LiveFile, before: datetime) -> Cut:
     if file.last < before:
         return Cut(file=file, rows_removed=file.record.rows, rows_kept=0)
-    removed, kept = digests_around(TABLES[file.table], archive.locate(file), before)
+    removed, kept = digests_around(STORED_TABLES[file.table], archive.locate(file), before)
     return Cut(file=file, rows_removed=len(removed), rows_kept=len(kept))
 
 
 def _rest(archive: Archive, cut: Cut, before: datetime) -> NewRows:
     """The rows of a file that stay, proven to be exactly those."""
-    file, table = cut.file, TABLES[cut.file.table]
+    file, table = cut.file, STORED_TABLES[cut.file.table]
     path = archive.locate(file)
     if not matches(path, file.record):
         raise ArchiveDamaged(
             f"{file.record.path} is not what the ledger says, so it cannot be split: nothing was purged",
             hint="Run `trailkeep repair --from DIR` with a copy of the archive first.",
         )
-    rows = rows_from(table, path, before)
-    removed, kept = digests_around(table, path, before)
+    if cut.going is None:
+        rows = rows_from(table, path, before)
+        removed, kept = digests_around(table, path, before)
+    else:
+        everything = rows_from(table, path, None)
+        rows = everything.filter(pc.invert(cut.going))
+        removed = list(raw_digests(everything.filter(cut.going)["raw"]))
+        kept = list(raw_digests(rows["raw"]))
     rest = NewRows(table=table, partition=file.partition, rows=rows)
     whole = file.record.events_digest in (None, seal.events_digest([*removed, *kept]))
     if not (whole and rest.events_digest() == seal.events_digest(kept) and len(removed) == cut.rows_removed):

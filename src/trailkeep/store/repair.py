@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from trailkeep.errors import ArchiveDamaged, ArchiveMissing, UsageError
-from trailkeep.schema import TABLES
+from trailkeep.schema import STORED_TABLES
 from trailkeep.store import layout, recovery
 from trailkeep.store.archive import Archive, Ledger
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
@@ -76,7 +76,7 @@ def repair(
     """
     if source is not None and (not source.is_dir() or source.resolve() == path.resolve()):
         raise UsageError(f"{source} is not a folder that holds a copy of the archive")
-    something = (path / layout.ARCHIVE_FILE).exists() or any((path / name).is_dir() for name in TABLES)
+    something = (path / layout.ARCHIVE_FILE).exists() or any((path / name).is_dir() for name in STORED_TABLES)
     if not something and not read_entries(path / layout.LEDGER):
         raise ArchiveMissing(f"there is no archive in {path}", hint="Name its folder with --archive.")
     with store_errors("cannot repair the archive"):
@@ -248,15 +248,19 @@ class _Repair:
                     self._disk.sync_directory(file.parent)
 
     def _table_files(self) -> Iterator[Path]:
-        for name in sorted({*TABLES, *(file.table for file in self._ledger.live.values())}):
+        for name in sorted(self._folders()):
             for child in _walk(self._root / name):
                 if child.is_symlink() or not child.is_dir():
                     yield child
 
+    def _folders(self) -> set[str]:
+        """The folders that tables lie in: those that this version knows, and those of live files."""
+        return layout.top_folders([*STORED_TABLES, *(file.table for file in self._ledger.live.values())])
+
     # Permissions
 
     def _set_modes(self) -> None:
-        tables = {*TABLES, *(file.table for file in self._ledger.live.values())}
+        tables = self._folders()
         self._set_mode(self._root)
         self._set_mode(self._root / layout.STAGING)
         for name in (layout.ARCHIVE_FILE, layout.LOCK, layout.LEDGER, layout.CACHE, *sorted(tables)):

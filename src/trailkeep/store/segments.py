@@ -113,8 +113,8 @@ def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -
         ) from error
 
 
-def rows_from(table: Table, path: Path, moment: datetime) -> pa.Table:
-    """The rows of a segment at or after `moment`, with all their columns, in the segment's order.
+def rows_from(table: Table, path: Path, moment: datetime | None) -> pa.Table:
+    """The rows of a segment at or after `moment`, or all of them, with all their columns, in the segment's order.
 
     Raises ArchiveDamaged for what cannot be read, and StoreError for columns that this version does not know: they
     would be lost.
@@ -122,7 +122,7 @@ def rows_from(table: Table, path: Path, moment: datetime) -> pa.Table:
     try:
         rows = pq.read_table(
             path,
-            filters=pc.field(table.time) >= _naive(moment),
+            filters=None if moment is None else pc.field(table.time) >= _naive(moment),
             partitioning=None,
             page_checksum_verification=True,
         )

@@ -66,6 +66,7 @@ class Commit:
     reason: str | None = None
     purged: list[seal.CoverageRecord] = field(default_factory=list)
     hold: str | None = None
+    directory: list[seal.DirectoryRecord] = field(default_factory=list)
 
 
 class Writer:
@@ -198,6 +199,7 @@ class Writer:
             reason=commit.reason,
             purged=commit.purged,
             hold=commit.hold,
+            directory=commit.directory,
         )
 
     def _open_locked(self) -> None:
