@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+SPARK_STAMP := $(VENV)/.installed-spark
 
-.PHONY: setup demo test check format docs bench soak clean
+.PHONY: setup demo test test-spark check format docs bench soak clean
 
 setup: $(STAMP)
 
@@ -20,6 +21,14 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+# Spark is heavy (450 MB), so that it comes only with this target; where Java is missing, the tests are skipped and say so.
+test-spark: $(SPARK_STAMP)
+	$(BIN)/python -m pytest -n 0 tests/spark/spark_*.py
+
+$(SPARK_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group spark
+	touch $(SPARK_STAMP)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
