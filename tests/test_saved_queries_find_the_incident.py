@@ -44,6 +44,7 @@ BY_FIGURES = {
 WITHOUT_A_STEP = {
     "coverage/what-is-held",
     "scope/address-activity",
+    "scope/indicators",
     "scope/principal-origins",
     "scope/principal-timeline",
     "scope/resource-history",
@@ -155,6 +156,30 @@ class TestQueriesAboutAnything:
         assert set(incident.step("keys-created").event_ids) <= ids(found)
         assert {row["source_ip"] for row in found} == {incident.attacker_ips[1]}
         assert {row["actor_id"] for row in found} == {incident.stolen_application_id}
+
+    def test_a_list_of_indicators_shows_what_of_it_was_seen_and_where(self, demo: DemoArchive, tmp_path: Path) -> None:
+        incident = demo.organization.incident
+        network = incident.attacker_ips[1].rpartition(".")[0]
+        listed = tmp_path / "indicators.txt"
+        listed.write_text(
+            f"# from a report\n{incident.attacker_ips[0].replace('.', '[.]')}\n{network}.0/24  # a network\n"
+            f"{incident.backdoor_application_id.upper()}\nnever-seen.example\n"
+        )
+        found = rows(demo, "scope/indicators", indicators=str(listed))
+        assert {row["indicator"] for row in found} == {
+            incident.attacker_ips[0],
+            f"{network}.0/24",
+            incident.backdoor_application_id,
+        }
+        (address,) = [row for row in found if row["seen"] == incident.attacker_ips[1]]
+        everything = rows(demo, "scope/address-activity", address=incident.attacker_ips[1])
+        assert (address["seen_as"], address["events"]) == ("address", len(everything))
+        assert (address["first_at"], address["last_at"]) == (
+            everything[0]["recorded_at"],
+            everything[-1]["recorded_at"],
+        )
+        places = {row["seen_as"] for row in found if row["indicator"] == incident.backdoor_application_id}
+        assert places == {"principal", "resource"}
 
     def test_a_stolen_key_is_told_by_its_second_origin(self, demo: DemoArchive) -> None:
         incident = demo.organization.incident

@@ -46,4 +46,4 @@ LEFT JOIN counted
     AND counted.recorded_at >= asked.start_at
     AND counted.recorded_at < asked.end_at
 GROUP BY ALL
-ORDER BY asked.organization_id, asked.kind, asked.region, asked.start_at, asked.state
+ORDER BY asked.organization_id, asked.kind, asked.region, asked.start_at, asked.state, asked.end_at, asked.reason

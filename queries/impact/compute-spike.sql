@@ -58,4 +58,4 @@ SELECT
 FROM numbered
 GROUP BY principal_id, burst
 HAVING max(within_window) >= $minimum
-ORDER BY first_at, principal_id NULLS LAST
+ORDER BY first_at, principal_id NULLS LAST, burst

@@ -51,4 +51,4 @@ SELECT
 FROM numbered
 GROUP BY principal_id, burst
 HAVING max(within_window) >= $minimum
-ORDER BY first_at, principal_id NULLS LAST
+ORDER BY first_at, principal_id NULLS LAST, burst

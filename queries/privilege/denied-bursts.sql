@@ -47,4 +47,4 @@ SELECT
 FROM numbered
 GROUP BY principal_id, burst
 HAVING max(within_window) > $more_than
-ORDER BY first_at, principal_id NULLS LAST
+ORDER BY first_at, principal_id NULLS LAST, burst

@@ -2,7 +2,7 @@
 
 from trailkeep.queries.discovery import QueryFile, discover, find, query_folders
 from trailkeep.queries.front_matter import SavedQuery, load, parse
-from trailkeep.queries.parameters import STANDARD, Parameter, bind, time_span
+from trailkeep.queries.parameters import STANDARD, Parameter, bind, sample, time_span
 
 __all__ = [
     "STANDARD",
@@ -15,5 +15,6 @@ __all__ = [
     "load",
     "parse",
     "query_folders",
+    "sample",
     "time_span",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -9,16 +10,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trailkeep.errors import UsageError
-from trailkeep.queries.parameters import STANDARD, TYPES, Parameter, is_type, read
+from trailkeep.queries.files import MAX_QUERY_BYTES, read_text
+from trailkeep.queries.parameters import IOC_FILE, STANDARD, TYPES, Parameter, is_type, names_file, read_default
+from trailkeep.queries.problems import Problem, line_and_column
+from trailkeep.queries.toml_places import places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trailkeep.queries.toml_places import Path as Place
+
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 _BLOCK = re.compile(r"\s*/\*\s*---[ \t]*\r?\n(?P<toml>.*?)^[ \t]*---\s*\*/", re.DOTALL | re.MULTILINE)
 _TOML_PLACE = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)")
+_LAST_QUESTION = 66
 _ATTACK = re.compile(r"T\d{4}(\.\d{3})?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,63 +59,91 @@ class SavedQuery:
 
 def load(name: str, path: Path) -> SavedQuery:
     """Read a saved query. Raises UsageError with FILE:LINE:COLUMN."""
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 at byte {error.start}") from error
-    return parse(name, path, text.removeprefix("\ufeff"))
+    return parse(name, path, read_text(path, MAX_QUERY_BYTES))
 
 
 def parse(name: str, path: Path, text: str) -> SavedQuery:
-    """A saved query from the text of its file. Raises UsageError with FILE:LINE:COLUMN."""
+    """A saved query from the text of its file. Raises UsageError with FILE:LINE:COLUMN for the first problem."""
+    saved, front = examine(name, path, text)
+    problems = front.problems
+    if saved is None or problems:
+        raise problems[0].as_error()
+    return saved
+
+
+def examine(name: str, path: Path, text: str, *, files: bool = False) -> tuple[SavedQuery | None, FrontMatter]:
+    """A saved query, and its front matter with all that is wrong with it.
+
+    There is no query where the front matter cannot be read; with problems, what they are about is left out of it.
+    With `files`, the files that defaults name are read too.
+    """
     block = _BLOCK.match(text)
     if block is None:
-        raise UsageError(
-            f"{path}:1:1: there is no front matter",
-            hint='Begin the file with a comment /* --- ... --- */ that holds TOML, at least title = "...".',
-        )
-    source = _Source(path, text[: block.end()], block["toml"], text[: block.start("toml")].count("\n"))
-    try:
-        header = tomllib.loads(block["toml"].replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError as error:
-        raise source.toml_error(error) from None
-    return _build(name, path, text, header, source)
+        front = FrontMatter(path, text, "", 0)
+        hint = 'Begin the file with a comment /* --- ... --- */ that holds TOML, at least title = "...".'
+        front.problem((), "there is no front matter", hint)
+        return None, front
+    front = FrontMatter(path, text, block["toml"], block.start("toml"))
+    header = front.header()
+    return (None if header is None else _build(name, path, text, header, front, files)), front
 
 
-class _Source:
-    """The text of the front matter, to say where in it something stands."""
+class FrontMatter:
+    """The text of the front matter: what it says, where, and what is wrong with it."""
 
-    def __init__(self, path: Path, whole: str, toml: str, first_line: int) -> None:
+    def __init__(self, path: Path, whole: str, toml: str, start: int) -> None:
+        self._problems: list[Problem] = []
         self._path = path
-        self._lines = whole.split("\n")
-        self._last = first_line + toml.count("\n")
-        self._first = first_line
+        self._whole = whole
+        self._toml = toml
+        self._start = start
+        self._places: dict[Place, int] = {}
+        self.declared: list[str] = []
+        """The names of the parameters that it has tables for."""
 
-    def error(self, key: str, message: str, hint: str | None = None, *, table: str | None = None) -> UsageError:
-        """An error at the place where `key` is set, in the table ``[params.NAME]`` where `table` is given."""
-        line, column = self._place(key, table)
-        return UsageError(f"{self._path}:{line}:{column}: {message}", hint=hint)
+    @property
+    def problems(self) -> list[Problem]:
+        """What was found, in the order of the file."""
+        return sorted(self._problems, key=lambda problem: (problem.line, problem.column))
 
-    def toml_error(self, error: tomllib.TOMLDecodeError) -> UsageError:
-        """The parser's own error, at its place in the file."""
-        message = str(error)
+    def header(self) -> dict[str, Any] | None:
+        """What the TOML says; None, and a problem, where it is none."""
+        try:
+            header = tomllib.loads(self._toml.replace("\r\n", "\n"))
+            self._places = places(self._toml)
+        except tomllib.TOMLDecodeError as error:
+            self._toml_problem(str(error))
+        except RecursionError:
+            self._toml_problem("it is nested too deeply")
+        except ValueError as error:  # a number that Python does not convert
+            self._toml_problem(str(error))
+        else:
+            params = header.get("params")
+            self.declared = [*params] if isinstance(params, dict) else []
+            return header
+        return None
+
+    def problem(self, place: Place, message: str, hint: str | None = None) -> None:
+        """Note a problem at the place of a key or an element, or of the nearest table around it."""
+        while place and place not in self._places:
+            place = place[:-1]
+        line, column = line_and_column(self._whole, self._start + self._places[place] if place else self._start)
+        self._problems.append(Problem(path=self._path, line=line, column=column, message=message, hint=hint))
+
+    def _toml_problem(self, message: str) -> None:
+        """The parser's own message, at its place in the file."""
+        first = self._whole.count("\n", 0, self._start)
         match = _TOML_PLACE.search(message)
-        line, column = (int(match[1]), int(match[2])) if match and match[1] else (self._last - self._first + 1, 1)
+        if match and match[1]:
+            line, column = first + int(match[1]), int(match[2])
+        elif match:
+            line, column = first + self._toml.count("\n") + 1, 1
+        else:
+            line, column = first + 1, 1
         reason = _TOML_PLACE.sub("", message).strip()
-        return UsageError(f"{self._path}:{self._first + line}:{column}: {reason}", hint="The front matter is TOML.")
-
-    def _place(self, key: str, table: str | None) -> tuple[int, int]:
-        section = None
-        for number, line in enumerate(self._lines, start=1):
-            if heading := re.match(r"\s*\[\s*params\s*\.\s*\"?(\w+)\"?\s*\]", line):
-                section = heading[1]
-                if key == section and table is None:
-                    return number, len(line) - len(line.lstrip()) + 1
-            elif section == table and (found := re.match(rf"(\s*)\"?{re.escape(key)}\"?\s*[=.]", line)):
-                return number, len(found[1]) + 1
-        return self._first + 1, 1
+        self._problems.append(
+            Problem(path=self._path, line=line, column=column, message=reason, hint="The front matter is TOML.")
+        )
 
 
 _KEYS: dict[str, type] = {
@@ -131,26 +166,33 @@ _WORDS = {
 }
 
 
-def _build(name: str, path: Path, text: str, header: dict[str, Any], source: _Source) -> SavedQuery:
-    _check_keys(header, _KEYS, source, None)
-    if not header.get("title"):
-        raise source.error("title", "the front matter has no title")
-    for technique in header.get("attack", ()):
+def _build(name: str, path: Path, text: str, written: dict[str, Any], front: FrontMatter, files: bool) -> SavedQuery:
+    header = _known(written, _KEYS, front, ())
+    title = header.get("title", "")
+    if not title.strip() and "title" not in written.keys() - header.keys():
+        front.problem(("title",), "the front matter has no title")
+    elif len(title.splitlines()) > 1:
+        front.problem(("title",), "the title has more than one line", "Put the rest into the description.")
+    for index, technique in enumerate(header.get("attack", ())):
         if not _ATTACK.fullmatch(technique):
-            raise source.error("attack", f"{technique!r} is not an ATT&CK technique such as T1098.001")
+            front.problem(("attack", index), f"{technique!r} is not an ATT&CK technique such as T1098.001")
     severity = header.get("severity")
     if severity is not None and severity not in SEVERITIES:
-        raise source.error("severity", f"{severity!r} is no severity", f"Write one of: {', '.join(SEVERITIES)}.")
+        front.problem(("severity",), f"{severity!r} is no severity", f"Write one of: {', '.join(SEVERITIES)}.")
+    question = header.get("question")
+    if question is not None and not 1 <= question <= _LAST_QUESTION:
+        front.problem(("question",), f"there is no question {question}", f"They are 1 to {_LAST_QUESTION}.")
     parameters = dict(STANDARD)
     for key, declared in header.get("params", {}).items():
-        parameters[key] = _parameter(key, declared, source)
+        if parameter := _parameter(key, declared, path, front, files):
+            parameters[key] = parameter
     return SavedQuery(
         name=name,
         path=path,
         text=text,
-        title=header["title"],
+        title=title,
         description=header.get("description", "").strip(),
-        question=header.get("question"),
+        question=question,
         attack=tuple(header.get("attack", ())),
         severity=severity,
         false_positives=tuple(header.get("false_positives", ())),
@@ -159,31 +201,44 @@ def _build(name: str, path: Path, text: str, header: dict[str, Any], source: _So
     )
 
 
-def _check_keys(header: dict[str, Any], known: dict[str, type], source: _Source, table: str | None) -> None:
-    for key, value in header.items():
+def _known(written: dict[str, Any], known: dict[str, type], front: FrontMatter, table: Place) -> dict[str, Any]:
+    """The keys that are known and have values of their types; problems for the others."""
+    good: dict[str, Any] = {}
+    for key, value in written.items():
         if key not in known:
-            raise source.error(key, f"unknown key {key!r}", f"Known are: {', '.join(known)}.", table=table)
+            near = difflib.get_close_matches(key, known, n=1)
+            guess = f"Did you mean {near[0]}? " if near else ""
+            front.problem((*table, key), f"unknown key {key!r}", f"{guess}Known are: {', '.join(known)}.")
+            continue
         wanted = known[key]
         wrong = not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))
         if wanted is list and not wrong:
             wrong = not all(isinstance(item, str) for item in value)
         if wrong:
-            raise source.error(key, f"{key} must be {_WORDS[wanted]}", table=table)
+            front.problem((*table, key), f"{key} must be {_WORDS[wanted]}")
+        else:
+            good[key] = value
+    return good
 
 
-def _parameter(name: str, declared: Any, source: _Source) -> Parameter:
-    if not isinstance(declared, dict) or not _NAME.fullmatch(name):
-        raise source.error(
-            name, f"{name!r} is not declared as a parameter", "Write a table [params.name], the name in lower case."
+def _parameter(name: str, written: Any, path: Path, front: FrontMatter, files: bool) -> Parameter | None:
+    place = ("params", name)
+    if not isinstance(written, dict) or not _NAME.fullmatch(name):
+        front.problem(
+            place, f"{name!r} is not declared as a parameter", "Write a table [params.name], the name in lower case."
         )
-    _check_keys(declared, _PARAMETER_KEYS, source, name)
+        return None
+    before = len(front.problems)
+    declared = _known(written, _PARAMETER_KEYS, front, place)
     if not is_type(declared.get("type")):
-        wanted = ", ".join([*TYPES, "list[text]", "..."])
-        raise source.error("type", f"the parameter {name} has no known type", f"Types are: {wanted}.", table=name)
+        wanted = ", ".join([*TYPES, IOC_FILE, "list[text]", "..."])
+        front.problem((*place, "type"), f"the parameter {name} has no known type", f"Types are: {wanted}.")
+        return None
     if name in STANDARD and declared["type"] != "timestamp":
-        raise source.error("type", f"{name} is always a timestamp", table=name)
+        front.problem((*place, "type"), f"{name} is always a timestamp")
+        return None
     if declared.get("required") and "default" in declared:
-        raise source.error("default", f"{name} is required, so its default would never be used", table=name)
+        front.problem((*place, "default"), f"{name} is required, so its default would never be used")
     standard = STANDARD.get(name)
     parameter = Parameter(
         name=name,
@@ -191,9 +246,12 @@ def _parameter(name: str, declared: Any, source: _Source) -> Parameter:
         description=declared.get("description", standard.description if standard else ""),
         default=declared.get("default", standard.default if standard else None),
         required=declared.get("required", False),
+        folder=path.parent,
     )
-    try:
-        read(parameter, parameter.default, _ANY_DAY)
-    except UsageError as error:
-        raise source.error("default", f"the default of {name} cannot be used", error.hint, table=name) from None
-    return parameter
+    if files or not names_file(parameter):
+        try:
+            read_default(parameter, _ANY_DAY)
+        except UsageError as error:
+            reason = f": {error.message}" if names_file(parameter) else ""
+            front.problem((*place, "default"), f"the default of {name} cannot be used{reason}", error.hint)
+    return parameter if len(front.problems) == before else None

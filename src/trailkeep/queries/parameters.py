@@ -7,11 +7,14 @@ import ipaddress
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from trailkeep.errors import UsageError
+from trailkeep.queries.files import read_list
+from trailkeep.queries.indicators import indicator
 from trailkeep.timespan import Span, parse_age, parse_time, span_or_none
 
 if TYPE_CHECKING:
@@ -28,16 +31,22 @@ class Parameter:
 
     name: str
     type: str
-    """A key of `TYPES`, or ``list[...]`` of one."""
+    """A key of `TYPES`, ``list[...]`` of one, or ``ioc_file``."""
     description: str = ""
     default: Any = None
     required: bool = False
+    folder: Path | None = None
+    """The folder of the query's file, where files that the default names lie."""
 
     @property
     def wanted(self) -> str:
         """What a value must look like, in words."""
         item = item_type(self.type)
-        return f"a list of values with commas between, each {TYPES[item].wanted}" if item else TYPES[self.type].wanted
+        if self.type == IOC_FILE:
+            return f"the path of a file with one indicator a line, each {TYPES[INDICATOR].wanted}"
+        if item:
+            return f"a list of values with commas between, or @FILE with one a line, each {TYPES[item].wanted}"
+        return TYPES[self.type].wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +54,11 @@ class _Type:
     wanted: str
     read: Callable[[Any, datetime], Any]
     """Takes what a user or a file wrote and the present time; raises ValueError."""
+    sample: Any
+    """A value as it is bound, to try a query with."""
 
+
+IOC_FILE, INDICATOR = "ioc_file", "indicator"
 
 STANDARD = {
     "since": Parameter(name="since", type="timestamp", default="90d", description="From this moment on."),
@@ -61,22 +74,35 @@ def is_type(name: Any) -> bool:
 
 def item_type(name: str) -> str | None:
     """The type of a list's elements, or None where `name` is no list."""
+    if name == IOC_FILE:
+        return INDICATOR
     match = _LIST.fullmatch(name)
     return match[1] if match else None
+
+
+def sample(parameter: Parameter) -> Any:
+    """A value that the parameter could have, to try a query with."""
+    item = item_type(parameter.type)
+    return [TYPES[item].sample] if item else TYPES[parameter.type].sample
 
 
 def read(parameter: Parameter, written: Any, now: datetime) -> Any:
     """The value to bind for what was `written` on the command line, in Python or in a file.
 
-    Raises UsageError that says what is wanted.
+    A list is written with commas, as ``@FILE`` or as a `Path`: one value a line, the path relative to the working
+    directory; ``@@`` begins a text with one ``@``. Raises UsageError that says what is wanted, of a file's value with
+    FILE:LINE.
     """
     if written is None:
         return None
     item = item_type(parameter.type)
+    if item is not None and (path := _file_of(parameter, written)) is not None:
+        return _from_file(parameter, item, path, now)
     try:
         if item is None:
             return TYPES[parameter.type].read(written, now)
-        parts = written.split(",") if isinstance(written, str) else list(written)
+        parts = written.replace("@@", "@", 1).split(",") if _is_escaped(written) else written
+        parts = parts.split(",") if isinstance(parts, str) else list(parts)
         cleaned = [part.strip() if isinstance(part, str) else part for part in parts]
         return [TYPES[item].read(part, now) for part in cleaned if part != ""]
     except (ValueError, TypeError, OverflowError):
@@ -85,8 +111,70 @@ def read(parameter: Parameter, written: Any, now: datetime) -> Any:
         ) from None
 
 
+def read_default(parameter: Parameter, now: datetime) -> Any:
+    """The value of the parameter's default. A file that it names must lie beside the query's file or below.
+
+    Raises UsageError.
+    """
+    item = item_type(parameter.type)
+    path = _file_of(parameter, parameter.default) if item else None
+    if item is None or path is None:
+        return read(parameter, parameter.default, now)
+    folder = (parameter.folder or Path()).resolve()
+    whole = (folder / path).resolve()
+    if path.is_absolute() or not whole.is_relative_to(folder):
+        raise UsageError(
+            f"the default of {parameter.name} names a file outside of the query's folder: {path}",
+            hint="A query's own files lie beside it or below; give others with -p.",
+        )
+    return _from_file(parameter, item, whole, now)
+
+
+def names_file(parameter: Parameter) -> bool:
+    """Whether the parameter's default is a file, which is read only when the query runs."""
+    return item_type(parameter.type) is not None and _file_of(parameter, parameter.default) is not None
+
+
+def _is_escaped(written: Any) -> bool:
+    return isinstance(written, str) and written.startswith("@@")
+
+
+def _file_of(parameter: Parameter, written: Any) -> Path | None:
+    """The file that `written` names, for a list; None where it holds the values themselves."""
+    if isinstance(written, Path):
+        return written
+    if not isinstance(written, str) or _is_escaped(written):
+        return None
+    if written.startswith("@"):
+        return Path(written[1:])
+    return Path(written) if parameter.type == IOC_FILE else None
+
+
+def _from_file(parameter: Parameter, item: str, path: Path, now: datetime) -> list[Any]:
+    values = []
+    try:
+        lines = read_list(path)
+    except UsageError as error:
+        raise UsageError(
+            error.message, hint=error.hint or f"The parameter {parameter.name} wants {parameter.wanted}."
+        ) from error
+    for line, written in lines:
+        try:
+            values.append(TYPES[item].read(written, now))
+        except (ValueError, TypeError, OverflowError):
+            raise UsageError(
+                f"{path}:{line}: {written!r} cannot be used for the parameter {parameter.name}",
+                hint=f"Each line wants {TYPES[item].wanted}.",
+            ) from None
+    if parameter.type == IOC_FILE and not values:
+        raise UsageError(
+            f"{path}: there is no indicator in it", hint=f"The parameter {parameter.name} wants {parameter.wanted}."
+        )
+    return values
+
+
 def bind(declared: Mapping[str, Parameter], given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The value of every declared parameter: as given, else its default, else None.
+    """The value of every declared parameter: as given, else its default, else None; lists in files are read here.
 
     Raises UsageError for a parameter that is unknown, missing, or of the wrong type.
     """
@@ -101,7 +189,7 @@ def bind(declared: Mapping[str, Parameter], given: Mapping[str, Any], now: datet
                 f"the parameter {name} is missing",
                 hint=f"Add -p {name}=VALUE: {parameter.wanted}.{described}",
             )
-        bound[name] = read(parameter, given.get(name, parameter.default), now)
+        bound[name] = read(parameter, given[name], now) if name in given else read_default(parameter, now)
     return bound
 
 
@@ -132,6 +220,8 @@ def _timestamp(written: Any, now: datetime) -> datetime:
     """Without a zone, as the archive's columns are."""
     if isinstance(written, datetime):
         moment = written if written.tzinfo else written.replace(tzinfo=UTC)
+    elif isinstance(written, date):
+        moment = datetime(written.year, written.month, written.day, tzinfo=UTC)
     else:
         moment = parse_time(_string(written), now)
     return moment.astimezone(UTC).replace(tzinfo=None)
@@ -181,6 +271,11 @@ def _cidr(written: Any, _now: datetime) -> str:
     return str(network)
 
 
+def _indicator(written: Any, _now: datetime) -> str:
+    own = (UUID, ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)
+    return indicator(str(written) if isinstance(written, own) else _string(written))
+
+
 def _boolean(written: Any, _now: datetime) -> bool:
     if isinstance(written, bool):
         return written
@@ -199,15 +294,28 @@ def _string(written: Any) -> str:
 
 TYPES: dict[str, _Type] = {
     "timestamp": _Type(
-        wanted="a time: 2026-01-31T12:00:00Z, 2026-01-31, or an age such as 90d, 12h, 30m", read=_timestamp
+        wanted="a time: 2026-01-31T12:00:00Z, 2026-01-31, or an age such as 90d, 12h, 30m",
+        read=_timestamp,
+        sample=datetime(2026, 1, 31),  # noqa: DTZ001 - the columns have no zone
     ),
-    "duration": _Type(wanted="a length of time such as 90d, 12h, 30m", read=_duration),
-    "integer": _Type(wanted="a whole number", read=_integer),
-    "number": _Type(wanted="a number", read=_number),
-    "text": _Type(wanted="text", read=_text),
-    "uuid": _Type(wanted="a UUID such as 6170692e-7363-616c-6577-61792e636f6d", read=_uuid),
-    "ip": _Type(wanted="an IP address such as 192.0.2.1 or 2001:db8::1", read=_ip),
-    "cidr": _Type(wanted="an IP address or a network such as 192.0.2.0/24 or 2001:db8::/32", read=_cidr),
-    "boolean": _Type(wanted="true or false", read=_boolean),
+    "duration": _Type(wanted="a length of time such as 90d, 12h, 30m", read=_duration, sample=timedelta(hours=1)),
+    "integer": _Type(wanted="a whole number", read=_integer, sample=1),
+    "number": _Type(wanted="a number", read=_number, sample=0.5),
+    "text": _Type(wanted="text", read=_text, sample="text"),
+    "uuid": _Type(
+        wanted="a UUID such as 6170692e-7363-616c-6577-61792e636f6d",
+        read=_uuid,
+        sample="6170692e-7363-616c-6577-61792e636f6d",
+    ),
+    "ip": _Type(wanted="an IP address such as 192.0.2.1 or 2001:db8::1", read=_ip, sample="192.0.2.1"),
+    "cidr": _Type(
+        wanted="an IP address or a network such as 192.0.2.0/24 or 2001:db8::/32", read=_cidr, sample="192.0.2.0/24"
+    ),
+    "boolean": _Type(wanted="true or false", read=_boolean, sample=True),
+    INDICATOR: _Type(
+        wanted="an IP address, a network, an id, or a text such as a part of a user agent; 192.0.2[.]1 is read too",
+        read=_indicator,
+        sample="192.0.2.1",
+    ),
 }
-"""Every type of a parameter."""
+"""Every type of a parameter's value."""
