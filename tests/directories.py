@@ -40,6 +40,8 @@ class World:
     """Called before each request is answered, with its path and query."""
     answered: Callable[[str, bytes], bytes] | None = None
     """Called with the path and the body of each answer, for what is sent instead."""
+    refused: Callable[[str, dict[str, str]], int | None] = lambda _path, _query: None
+    """Called with the path and query of each request; the status that it is refused with, if it is."""
     disk: Disk | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -57,9 +59,12 @@ class World:
         self.at += timedelta(hours=hours)
 
         def application(environ: Any, start_response: Any) -> Iterable[bytes]:
+            query = dict(httpx.QueryParams(environ.get("QUERY_STRING", "")))
             if self.before is not None:
-                query = dict(httpx.QueryParams(environ.get("QUERY_STRING", "")))
                 self.before(environ["PATH_INFO"], query)
+            if status := self.refused(environ["PATH_INFO"], query):
+                start_response(f"{status} Refused", [])
+                return [b""]
             if self.answered is None:
                 return self.emulator(environ, start_response)
             # Without the Content-Length, which comes first.

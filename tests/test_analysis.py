@@ -14,8 +14,8 @@ from archives import NOW, ORGANIZATION, Archives, a_resource, an_id
 from trailkeep.analysis import Question, Stop, open_result
 from trailkeep.analysis.plain import PlainSchema
 from trailkeep.analysis.result import BATCH_ROWS
-from trailkeep.coverage import OF_EVENTS, OF_LOGS
 from trailkeep.catalog import Limits
+from trailkeep.coverage import OF_EVENTS, OF_LOGS
 from trailkeep.errors import (
     ArchiveDamaged,
     ExitCode,
@@ -197,6 +197,13 @@ class TestErrors:
         with pytest.raises(IntegrityViolated, match=spoilt.name) as caught:
             ask(archive, "SELECT count(id) FROM events")
         assert caught.value.exit_code == ExitCode.INTEGRITY
+
+    @pytest.mark.parametrize("sealed", [False, True])
+    def test_an_error_that_sql_makes_up_is_no_damage(self, archive: Archive, *, sealed: bool) -> None:
+        sound = next(archive.path.rglob("month=2026-02/*.parquet"))
+        sql = f"SELECT count(error('{sound} is corrupt')) FROM events"
+        with pytest.raises(QueryError, match="is corrupt"):
+            open_result(archive, Question(sql=sql), now=NOW, limits=Limits(sealed=sealed))
 
     def test_a_missing_file_fails_the_query_with_its_name(self, archive: Archive) -> None:
         gone = next(archive.path.rglob("month=2026-02/*.parquet"))

@@ -349,6 +349,17 @@ def test_refusals_do_not_use_up_the_retries_but_have_a_limit_of_their_own() -> N
     assert 100 < len(api.requests) < 110
 
 
+def test_a_pace_that_leads_past_the_patience_ends_the_asking() -> None:
+    stop = Hurried()
+    pacer = Pacer(stop, clock=stop.clock, patience_seconds=500)
+    pacer.refused(pacer.wait(), 300)
+    pacer.refused(pacer.wait(), 300.0)
+    at = stop.clock()
+    with pytest.raises(RemoteUnavailable):
+        pacer.wait()
+    assert stop.clock() < at + 100, "what is too late is not waited for"
+
+
 def test_a_refusal_before_any_answer_pauses_and_sets_no_pace() -> None:
     stop = Hurried()
     pacer = Pacer(stop, clock=stop.clock)

@@ -101,7 +101,16 @@ class TestViews:
             found = {row["id"]: row for row in rows(catalog, "FROM events")}
         assert names == [
             *("kind", "id", "recorded_at", "organization_id", "region", "locality", "project_id", "actor_id"),
-            *("actor_name", "source_ip", "user_agent", "product_name", "service_name", "action", "outcome"),
+            *(
+                "actor_name",
+                "actor_type",
+                "source_ip",
+                "user_agent",
+                "product_name",
+                "service_name",
+                "action",
+                "outcome",
+            ),
             *("status_code", "resource_ids", "raw"),
         ]
         assert {name: row["outcome"] for name, row in found.items()} == {
@@ -122,7 +131,8 @@ class TestViews:
         assert found["strange"]["actor_id"] is None
         assert found["rotated"]["action"] == "cron/rotation"
         assert found["failed"]["source_ip"] is None
-        assert {row["actor_name"] for row in found.values()} == {None}
+        assert found["strange"]["actor_name"] is None
+        assert found["created"]["actor_name"] == "alice"
 
     def test_one_row_for_every_event_and_resource(self, archive: Archive) -> None:
         with open_catalog(archive, archive.ledger()) as catalog:
@@ -179,7 +189,8 @@ class TestSpan:
 
     def test_files_outside_the_span_are_not_even_located(self, archive: Archive) -> None:
         next(archive.path.rglob("month=2026-01/*.parquet")).unlink()
-        with open_catalog(archive, archive.ledger(), span=Span(NOW - DAY, NOW + DAY)) as catalog:
+        needs = Needs(tables=frozenset({"api_events"}))
+        with open_catalog(archive, archive.ledger(), span=Span(NOW - DAY, NOW + DAY), needs=needs) as catalog:
             assert value(catalog, "SELECT count(*) FROM api_events") == 3
         with pytest.raises(ArchiveDamaged, match="month=2026-01"):
             open_catalog(archive, archive.ledger())
@@ -270,6 +281,23 @@ class TestFiles:
         with open_catalog(archive, archive.ledger()) as catalog:
             assert value(catalog, "SELECT count(*) FROM api_events") == 4
 
+    def test_a_memory_that_is_no_file_is_left_alone(
+        self, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(soundness, "_FRESH_NS", -(10**12))
+        open_catalog(archive, archive.ledger()).close()
+        (memory,) = (tmp_path / "cache" / "trailkeep" / "compared").iterdir()
+        memory.unlink()
+        os.mkfifo(memory)  # whoever opens it waits for somebody to write into it
+        open_catalog(archive, archive.ledger()).close()
+
+    @pytest.mark.parametrize("home", ["", "/", "relative"])
+    def test_a_home_that_is_none_has_no_memory(self, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setenv("HOME", home)
+        assert soundness.cache_folder("compared") is None
+
     def test_strangers_in_the_folders_are_not_read(self, archive: Archive) -> None:
         live = next(archive.path.rglob("month=2026-01/*.parquet"))
         shutil.copy(live, live.with_name("copy.parquet"))
@@ -305,6 +333,11 @@ class TestFiles:
     def test_a_path_that_the_engine_would_read_as_a_pattern_is_refused(self, tmp_path: Path) -> None:
         archive = empty_archive(tmp_path / "a[b]")
         with pytest.raises(StoreError, match="pattern"):
+            open_catalog(archive, archive.ledger())
+
+    def test_a_path_that_is_no_unicode_is_refused(self, tmp_path: Path) -> None:
+        archive = empty_archive(tmp_path / "a\udcff")
+        with pytest.raises(StoreError, match="not valid Unicode"):
             open_catalog(archive, archive.ledger())
 
     def test_a_symbolic_link_to_the_archive_is_as_good(self, archive: Archive, tmp_path: Path) -> None:

@@ -129,6 +129,29 @@ def test_a_refused_key_or_no_api_makes_no_archive(trailkeep: Any, tmp_path: Path
     assert not (tmp_path / "data").exists()
 
 
+def test_a_list_that_the_api_does_not_have_is_said_once(trailkeep: Any, emulator: Emulator) -> None:
+    emulator.faults = Faults(absent_streams={"pl-waw/products"})
+    assert trailkeep("directory", "sync").stderr == "", "not every region has products"
+    emulator.faults = Faults(absent_streams={"fr-par/products", "pl-waw/products"})
+    assert "the API does not offer products fr-par (501)" in trailkeep("directory", "sync").stderr
+    done = trailkeep("directory", "sync")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_policies_whose_rules_are_not_there_are_no_failure(trailkeep: Any, emulator: Emulator) -> None:
+    emulator.directory.policies, emulator.directory.rules = [record("one")], {}
+    done = trailkeep("directory", "sync")
+    assert done.returncode == 0
+    assert "the API has no rules of some policies (404)" in done.stderr
+
+
+def test_a_name_without_end_is_cut_in_the_table_alone(trailkeep: Any, emulator: Emulator) -> None:
+    emulator.directory.users[0] = user("alice", username="a" * 10_000)
+    trailkeep("directory", "sync")
+    assert max(map(len, trailkeep("directory", "list").stdout.splitlines())) < 300
+    assert "a" * 10_000 in trailkeep("directory", "list", "--format", "json").stdout
+
+
 def test_the_directory_is_listed_offline(trailkeep: Any, emulator: Emulator) -> None:
     trailkeep("directory", "sync")
     emulator.directory.users.pop(0)

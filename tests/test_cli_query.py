@@ -306,7 +306,7 @@ class TestWhatIsRefused:
             (["what-is-held", "--sql", "SELECT 1"], 2, "give one query"),
             (["what-is-hold"], 2, "coverage/what-is-held"),
             (["principal-timeline"], 2, "the parameter principal is missing"),
-            (["principal-timeline", "-p", "principal=alice"], 2, "a UUID"),
+            (["principal-timeline", "-p", "principal=nobody"], 2, "there was never a principal"),
             (["principal-timeline", "-p", "principle=x"], 2, "Did you mean principal?"),
             (["principal-timeline", "-p", "principal"], 2, "is not KEY=VALUE"),
             (["denied-bursts", "-p", "window=5m", "-p", "window=6m"], 2, "given twice"),

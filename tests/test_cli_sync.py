@@ -174,6 +174,7 @@ def test_a_sync_tells_the_same_as_json(shell: Shell) -> None:
     report = done.json
     assert set(report) == {
         "clock_offset_seconds",
+        "directory",
         "head",
         "interrupted",
         "quarantine_files",

@@ -126,6 +126,7 @@ class TestVersions:
             (None, BEGIN, BEGIN),
             (None, None, NOW),
             (NOW + HOUR, NOW + HOUR, NOW),
+            (datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), NOW),
         ],
     )
     def test_what_is_seen_first_is_valid_from_its_last_update(
@@ -135,6 +136,13 @@ class TestVersions:
         world.emulator.directory.users = [user("alice") | dates]
         world.snapshot()
         assert world.history("users", an_id("alice")) == [("first", valid_from)]
+
+    def test_the_year_1_is_no_time(self, world: World) -> None:
+        world.emulator.directory.api_keys = [api_key(1, "alice", expires_at="0001-01-01T00:00:00Z")]
+        world.snapshot()
+        assert world.rows("api_keys")[0]["expires_at"] is None
+        assert "0001-01-01" in world.rows("api_keys")[0]["raw"]
+        assert problems(world) == []
 
     def test_what_is_no_longer_listed_is_closed_with_its_last_content(self, world: World) -> None:
         users = world.emulator.directory.users
@@ -403,6 +411,77 @@ class TestListsThatChange:
         assert outcomes(report)["users"] == "partial"
         assert counts(report, "users") == {}
 
+    @pytest.mark.parametrize("status", [400, 404])
+    @pytest.mark.parametrize("count", [20, 100, 250])
+    def test_an_api_that_refuses_pages_behind_the_last_is_read_in_full(
+        self, world: World, status: int, count: int
+    ) -> None:
+        users = self.many(world, count)
+        world.refused = lambda path, query: (
+            status if path.endswith("/users") and (int(query["page"]) - 1) * 100 >= len(users) else None
+        )
+        report = world.snapshot()
+        assert (outcomes(report)["users"], counts(report, "users")) == ("read", {"first": count})
+        users.pop()
+        assert counts(world.snapshot(hours=1), "users") == {"gone": 1}
+
+    def test_a_further_page_that_is_refused_closes_nobody(self, world: World) -> None:
+        self.many(world)
+        world.snapshot()
+        world.refused = lambda path, query: 404 if path.endswith("/users") and query["page"] == "2" else None
+        report = world.snapshot(hours=1)
+        assert (outcomes(report)["users"], counts(report, "users")) == ("partial", {})
+
+    @pytest.mark.parametrize("cap", [7, 20, 50])
+    @pytest.mark.parametrize("is_paged", [True, False])
+    def test_a_count_of_what_an_answer_holds_closes_nobody(self, world: World, cap: int, is_paged: bool) -> None:
+        self.many(world, 2 * cap + 1)
+        world.snapshot()
+        asked: list[dict[str, str]] = []
+        world.before = lambda _path, query: asked.append(query)
+
+        def shortened(path: str, body: bytes) -> bytes:
+            if not path.endswith("/users"):
+                return body
+            size = min(cap, int(asked[-1]["page_size"]))
+            start = (int(asked[-1]["page"]) - 1) * size if is_paged else 0
+            part = world.emulator.directory.users[start : start + size]
+            return json.dumps({"users": part, "total_count": len(part)}).encode()
+
+        world.answered = shortened
+        report = world.snapshot(hours=1, concurrency=1)
+        assert (outcomes(report)["users"], counts(report, "users")) == ("partial", {})
+
+    def test_an_api_that_knows_no_pages_and_counts_right_is_believed(self, world: World) -> None:
+        users = self.many(world, 60)
+        world.snapshot()
+        users.pop()
+        asked: list[dict[str, str]] = []
+        world.before = lambda _path, query: asked.append(query)
+
+        def first_page(path: str, body: bytes) -> bytes:
+            if not path.endswith("/users"):
+                return body
+            part = users[: int(asked[-1]["page_size"])]
+            return json.dumps({"users": part, "total_count": len(users)}).encode()
+
+        world.answered = first_page
+        assert counts(world.snapshot(hours=1, concurrency=1), "users") == {"gone": 1}
+
+    def test_a_list_without_a_count_is_read_to_its_end(self, world: World) -> None:
+        self.many(world, 25)
+        asked: list[dict[str, str]] = []
+        world.before = lambda _path, query: asked.append(query)
+
+        def shortened(path: str, body: bytes) -> bytes:
+            if not path.endswith("/users"):
+                return body
+            start = (int(asked[-1]["page"]) - 1) * 10
+            return json.dumps({"users": world.emulator.directory.users[start : start + 10]}).encode()
+
+        world.answered = shortened
+        assert counts(world.snapshot(concurrency=1), "users") == {"first": 25}
+
     def test_elements_that_are_no_objects_with_an_id_close_nobody(self, world: World) -> None:
         users: list[Any] = self.many(world, 3)
         world.snapshot()
@@ -411,6 +490,13 @@ class TestListsThatChange:
         assert outcomes(report)["users"] == "partial"
         assert report.lists[0].rejected == 2
         assert counts(report, "users") == {}
+
+    def test_policies_of_an_api_without_rules_are_kept(self, world: World) -> None:
+        directory = world.emulator.directory
+        directory.policies, directory.rules = [record("one")], {}
+        report = world.snapshot()
+        assert (outcomes(report)["policies"], counts(report, "policies")) == ("partial", {"first": 1})
+        assert world.rows("policies")[0]["rules_raw"] is None
 
     def test_a_policy_that_goes_before_its_rules_are_read_is_closed_by_the_next_look(self, world: World) -> None:
         directory = world.emulator.directory
@@ -585,6 +671,8 @@ SPELLINGS = (
     b'"secret_key":{"value":"%s"}',
     b'"secret_key":"%s","secret_key":null',
     b'"inner":[{"deeper":{"secret_key":"%s"}}]',
+    b'"inner":"{\\"deeper\\":{\\"secret_key\\":\\"%s\\"}}"',
+    b'"inner":["[{\\"secret_key\\":\\"%s\\"}]"]',
 )
 
 

@@ -18,6 +18,7 @@ import typer
 from archives import empty_archive
 from demo_archive import ROOT, DemoArchive, clock, demo_archive, environment, reaching, run
 from trailkeep.analysis import Question
+from trailkeep.cli import register_commands
 from trailkeep.cli.app import app
 from trailkeep.cli.results import ResultFormat
 from trailkeep.cli.running import Delivery, deliver
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))]
+register_commands()
+
 SHIPPED = discover(query_folders((), directory=Path("/nonexistent")))
 
 
@@ -162,6 +165,8 @@ NEEDS_MORE = {
     ("verify", "--signer", "allowed_signers"): "needs the file",
     ("sign", "--key", "~/.ssh/id_ed25519"): "needs the key",
     ("repair", "--from", "DIR"): "DIR stands for a copy",
+    ("query", "--replay", "failures.json"): "needs the record that the command above it makes",
+    ("query", "--replay", "failures.json", "--output", "again.csv"): "needs it too",
 }
 """Commands that cannot run as they are shown."""
 
@@ -208,6 +213,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
 def desk(demo: DemoArchive, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(demo.path, folder / "data")
+    (folder / "indicators.txt").write_text("203.0.113[.]66  # an indicator\n")
     with serve(Emulator(demo.organization, clock=clock)) as served:
         yield Desk(folder=folder, settings=reaching(served, demo.organization.organization_id))
 
@@ -225,8 +231,9 @@ def test_what_cannot_run_as_it_is_shown_is_still_shown() -> None:
 
 # Saved queries
 
-REQUIRED = {
+REQUIRED: dict[str, Any] = {
     "address": "203.0.113.66",
+    "indicators": ["203.0.113.0/24"],
     "principal": "00000000-0000-4000-8000-000000000000",
     "resource": "00000000-0000-4000-8000-000000000000",
 }

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archives import NOW, empty_archive
 from mmdb import write_mmdb
-from trailkeep.errors import ConfigError
+from trailkeep.analysis import Question, open_result
+from trailkeep.catalog import Limits, addresses
+from trailkeep.catalog.macros import statements
+from trailkeep.errors import ConfigError, QueryError
 from trailkeep.geo import LABELS, Geo, label_ranges
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trailkeep.store import Archive
 
 NETWORKS = {
     "51.15.0.0/16": {"autonomous_system_number": 12876, "autonomous_system_organization": "Scaleway S.a.s."},
@@ -100,3 +108,95 @@ def test_the_labelled_ranges_are_well_formed_and_hold_the_special_addresses() ->
         address = ipaddress.ip_address(text)
         number = int(address) + (0xFFFF << 32 if address.version == 4 else 0)
         assert any(first <= number <= last for first, last, _ in ranges)
+
+
+# In SQL
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    return empty_archive(tmp_path_factory.mktemp("empty") / "data")
+
+
+@pytest.fixture(scope="module")
+def own_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mmdb(tmp_path_factory.mktemp("geo") / "own.mmdb", NETWORKS)
+
+
+def asked(archive: Archive, sql: str, *, sealed: bool = False, mmdb: tuple[Path, ...] = (), **given: object) -> object:
+    limits = Limits(sealed=sealed, mmdb=mmdb)
+    with open_result(archive, Question(sql=sql, given=given), now=NOW, limits=limits) as result:
+        return [tuple(row.values()) for batch in result.batches() for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_sql_asks_for_countries_networks_and_cities(empty: Archive, own_file: Path, *, sealed: bool) -> None:
+    sql = "SELECT ip_country(a), ip_asn(a), ip_city(a) FROM (SELECT unnest($l::VARCHAR[]) AS a)"
+    given = ["8.8.8.8", "51.15.200.1", "192.0.2.1", None, "", "no address\x1b[2J", "::ffff:8.8.8.8"]
+    assert asked(empty, sql, sealed=sealed, mmdb=(own_file,), l=given) == [
+        ("US", None, None),
+        ("FR", "AS12876 Scaleway S.a.s.", None),
+        ("FR", None, "Lille"),
+        (None, None, None),
+        (None, None, None),
+        (None, None, None),
+        ("US", None, None),
+    ]
+
+
+def test_each_address_is_asked_once_however_often_it_occurs(empty: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str | None] = []
+    answers = Geo.answers
+
+    def spied(self: Geo, function: str, given: list[str | None]) -> list[str | None]:
+        looked_up.extend(given)
+        return answers(self, function, given)
+
+    monkeypatch.setattr(Geo, "answers", spied)
+    sql = "SELECT ip_country(CASE WHEN i % 2 = 0 THEN '8.8.8.8' ELSE '51.15.1.1' END) AS c FROM range(2000) AS r(i)"
+    rows = asked(empty, f"SELECT c, count(*) FROM ({sql}) GROUP BY c ORDER BY c")
+    assert rows == [("FR", 1000), ("US", 1000)]
+    assert sorted(map(str, looked_up)) == ["51.15.1.1", "8.8.8.8"]
+
+
+def test_without_the_extra_the_functions_are_there_and_know_nothing(
+    empty: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "find_spec", lambda _name: None)
+    assert asked(empty, "SELECT ip_country('8.8.8.8'), ip_asn('8.8.8.8'), ip_city(NULL)") == [(None, None, None)]
+    assert asked(empty, "SELECT ip_label('10.0.0.1')") == [("private",)]
+    with pytest.raises(QueryError, match="address"):
+        asked(empty, "SELECT ip_country(address)")
+
+
+def test_a_file_of_the_settings_that_cannot_be_read_matters_to_who_asks_of_it_only(
+    empty: Archive, tmp_path: Path
+) -> None:
+    missing = (tmp_path / "missing.mmdb",)
+    assert asked(empty, "SELECT 1, ip_label('::1')", mmdb=missing) == [(1, "loopback")]
+    with pytest.raises(ConfigError, match=r"missing\.mmdb"):
+        asked(empty, "SELECT ip_asn('8.8.8.8')", mmdb=missing)
+
+
+@given(st.one_of(st.ip_addresses().map(str), st.sampled_from(["", "x", "::", "0.0.0.0", "256.1.1.1", "10.0.0.1/8"])))
+def test_the_label_of_the_macro_is_the_first_range_that_holds_the_address(text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        expected = None
+    else:
+        number = int(address) + (0xFFFF << 32 if address.version == 4 else 0)
+        expected = next((label for first, last, label in label_ranges() if first <= number <= last), None)
+    assert labelled(text) == expected
+
+
+def labelled(text: str) -> object:
+    return _connection().execute("SELECT ip_label($1)", [text]).fetchall()[0][0]
+
+
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    for statement in statements():
+        connection.execute(statement)
+    return connection

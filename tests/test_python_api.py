@@ -30,6 +30,8 @@ import trailkeep
 from archives import NOW, ORGANIZATION, Archives, an_id, empty_archive
 from demo_archive import ROOT, DemoArchive, demo_archive, environment
 from trailkeep import Answer, Archive, CoverageWarning, Limits
+from trailkeep.analysis import Stop
+from trailkeep.analysis import stop as stop_module
 from trailkeep.errors import (
     ArchiveDamaged,
     ArchiveMissing,
@@ -41,6 +43,7 @@ from trailkeep.errors import (
 )
 from trailkeep.reading import answer as answer_module
 from trailkeep.reading import archive as archive_module
+from trailkeep.reading.working import Worker
 from trailkeep.seal import CoverageRecord
 from trailkeep.timespan import format_time
 
@@ -310,6 +313,11 @@ class TestErrors:
             lambda: archive.sql("SELECT 1", since=timedelta.max),
             lambda: archive.sql("SELECT 1", timeout_seconds=0),
             lambda: archive.sql("SELECT 1", timeout_seconds=float("nan")),
+            lambda: archive.sql("SELECT 1", timeout_seconds="1m"),  # type: ignore[arg-type]
+            lambda: archive.sql("SELECT 1", limits=Limits(memory="much")),
+            lambda: archive.sql("SELECT 1", limits=Limits(threads=0)),
+            lambda: archive.sql("SELECT 1", limits=Limits(temporary_disk="")),
+            lambda: archive.sql("SELECT 1", limits=Limits(temporary_directory=folder / "nowhere")),
             lambda: archive.query(7),  # type: ignore[arg-type]
             lambda: archive.query("nothing-like-it"),
             lambda: archive.files("events"),
@@ -366,7 +374,7 @@ class TestParameters:
     @pytest.mark.parametrize(
         "value",
         [object(), {"a": 1}, "\ud800", 2**127, ["\ud800"], pd.DataFrame({"a": [1]}), lambda: 1, np.array(object())],
-        ids=repr,
+        ids=lambda value: type(value).__name__,
     )
     def test_another_is_refused_by_the_parameters_name(self, archive: Archive, value: Any) -> None:
         with pytest.raises(UsageError, match="the parameter x cannot be"):
@@ -635,6 +643,21 @@ class TestLife:
             archive.sql(ENDLESS, timeout_seconds=0.2)
         assert "timeout_seconds" in "".join(caught.value.__notes__)
         assert archive.sql("SELECT 1 AS one").rows() == [{"one": 1}]
+
+    def test_what_does_not_stop_is_waited_for_by_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One call of one function may take the engine minutes (``levenshtein`` of two long texts)."""
+        monkeypatch.setattr(stop_module, "PATIENCE_SECONDS", 0.1)
+        over, closed = threading.Event(), threading.Event()
+        worker = Worker(Stop(), 0.1)
+        try:
+            with pytest.raises(TimeLimitReached):
+                worker.run(lambda: over.wait(60))
+            worker.when_idle(closed.set)
+            assert not over.is_set()
+            assert not closed.is_set(), "the engine was closed while it was at work"
+        finally:
+            over.set()
+        assert closed.wait(60)
 
     def test_time_that_nobody_asks_for_rows_does_not_count(self, archive: Archive) -> None:
         answer = archive.sql(MANY, timeout_seconds=2)

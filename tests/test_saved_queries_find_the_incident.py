@@ -43,11 +43,15 @@ BY_FIGURES = {
 
 WITHOUT_A_STEP = {
     "coverage/what-is-held",
+    "persistence/keys-not-used",
+    "persistence/keys-without-expiry",
+    "privilege/policies-broader-than",
     "scope/address-activity",
     "scope/indicators",
     "scope/principal-origins",
     "scope/principal-timeline",
     "scope/resource-history",
+    "scope/unknown-principals",
 }
 """Queries whose question no single step of the incident answers; what they give is checked by itself."""
 

@@ -8,7 +8,7 @@ question = 6
 attack = ["T1078.004"]
 blind_spots = ["Kubernetes events carry no address: they stand in the row without a source_ip."]
 [params.principal]
-type = "uuid"
+type = "principal"
 required = true
 description = "The id of the user or application."
 --- */

@@ -8,7 +8,7 @@ question = 3
 attack = ["T1078.004"]
 blind_spots = ["Events do not say which API key was used: two holders of one principal's keys cannot be told apart here."]
 [params.principal]
-type = "uuid"
+type = "principal"
 required = true
 description = "The id of the user or application."
 --- */

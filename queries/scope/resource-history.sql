@@ -3,7 +3,7 @@ title = "The life of a resource: who created, changed and deleted it"
 description = "Every event, of any kind, that names the resource; denied attempts included."
 question = 5
 [params.resource]
-type = "text"
+type = "resource"
 required = true
 description = "The resource's id as events give it: mostly a UUID, for an API key its access key."
 --- */

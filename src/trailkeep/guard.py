@@ -44,8 +44,8 @@ _TABLE_FUNCTIONS = frozenset(
 )
 _FORBIDDEN_FUNCTIONS = frozenset(
     "add_parquet_key checkpoint currval copy_database enable_logging disable_logging force_checkpoint getenv glob "
-    "import_database json_execute_serialized_sql nextval parquet_scan pg_sleep query query_table setseed setval "
-    "sleep_ms sniff_csv sql_auto_complete truncate_duckdb_logs which_secret write_log".split()
+    "import_database json_execute_serialized_sql json_serialize_plan nextval parquet_scan pg_sleep query query_table "
+    "setseed setval sleep_ms sniff_csv sql_auto_complete truncate_duckdb_logs which_secret write_log".split()
 )
 _FORBIDDEN_PREFIXES = ("read_", "parquet_", "duckdb_secret", "enable_", "disable_", "from_substrait", "scan_")
 _FORBIDDEN_SUFFIXES = ("_scan", "_scan_dumb", "_external_resource", "_external_resource_type", "_checkpoint")
@@ -70,6 +70,15 @@ _PLAIN_TABLE_FUNCTIONS = frozenset(
     "generate_series generate_subscripts json_each json_tree range repeat repeat_row unnest".split()
 )
 """Table functions that tell nothing of what tables there are."""
+
+_NAMED_BY_TEXT = frozenset("histogram histogram_values pragma_show pragma_table_info".split())
+"""Table functions that take the name of a table as text, and open a file where it is the name of one."""
+
+_TABLES_FOLLOW = frozenset("describe desc from join pivot show summarize table unpivot".split())
+_TABLES_END = frozenset("group having limit offset on order qualify select using values where window".split())
+"""The words of a query after which tables are named, and after which no more are."""
+
+_ASKS_NAMES = re.compile(r"actor_(?:name|type)", re.IGNORECASE)
 
 _PATH_LIKE = re.compile(r"[/\\:*?\[\]{}~%]|^\.|\.[A-Za-z0-9]+$")
 _FILE_EXTENSIONS = frozenset("csv tsv txt json jsonl ndjson parquet gz zst db duckdb sqlite xlsx arrow feather".split())
@@ -101,6 +110,8 @@ class Statement:
     """Whether it is one SELECT, and neither an EXPLAIN nor a PIVOT that the engine makes several statements of."""
     asks_what_there_is: bool = False
     """Whether the answer may depend on what tables there are, as that of SHOW TABLES does."""
+    asks_names: bool = True
+    """Whether the answer may depend on who acted: on ``actor_name`` or ``actor_type`` of the events."""
 
 
 def check(sql: str, *, source: str | None = None, parser: duckdb.DuckDBPyConnection | None = None) -> Statement:
@@ -133,14 +144,15 @@ def _check(sql: str, source: str | None, parser: duckdb.DuckDBPyConnection) -> S
         return _check_explain(text, source, parser)
     # The text stays as it was given, comments before it included: places in errors count from its beginning.
     if kind == "MULTI":
-        _check_words(sql)
-        _check_with_sqlglot(sql, must_parse=True)
+        words = _check_words(sql)
+        if not _check_with_sqlglot(sql, is_pivot=True):
+            _check_files(words)
         return Statement(sql=sql, parameters=parameters, tables=None, asks_what_there_is=True)
     if kind != "SELECT":
         raise _refused(f"this is a {kind.replace('_', ' ')} statement")
     named = _check_tree(sql, parser)
     if may_be_objected_to(sql):
-        _check_with_sqlglot(sql, must_parse=False)
+        _check_with_sqlglot(sql, is_pivot=False)
     return Statement(
         sql=sql,
         parameters=parameters,
@@ -149,7 +161,13 @@ def _check(sql: str, source: str | None, parser: duckdb.DuckDBPyConnection) -> S
         functions=frozenset(named.functions),
         is_select=True,
         asks_what_there_is=named.asks_what_there_is,
+        asks_names=named.whole_rows or named.rows_of_tables or names_actors(sql),
     )
+
+
+def names_actors(sql: str) -> bool:
+    """Whether `sql` names who acted, by the columns ``actor_name`` or ``actor_type``."""
+    return _ASKS_NAMES.search(sql) is not None
 
 
 def place_of(sql: str, message: str) -> tuple[int, int] | None:
@@ -289,6 +307,17 @@ class _Named:
     common: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
     asks_what_there_is: bool = False
+    whole_rows: bool = False
+    """Whether it takes columns that it does not name: a star, COLUMNS, a NATURAL JOIN, a column's number or alias."""
+    columns: set[str] = field(default_factory=set)
+    """The last parts of the names of columns, in lower case."""
+    references: set[str] = field(default_factory=set)
+    """The names under which it knows its tables, in lower case."""
+
+    @property
+    def rows_of_tables(self) -> bool:
+        """Whether it takes a table's row as one value."""
+        return bool(self.columns & self.references)
 
 
 def _check_tree(sql: str, parser: duckdb.DuckDBPyConnection) -> _Named:
@@ -329,6 +358,7 @@ def _check_node(node: dict[str, Any], named: _Named) -> None:
     kind = node.get("type")
     if not isinstance(kind, str):
         return
+    _note_columns(node, named)
     if kind.endswith("_NODE") and kind not in _QUERY_NODES:
         what = kind.removesuffix("_NODE").removesuffix("_QUERY").replace("_", " ")
         raise _refused(f"it holds a {what} inside a query")
@@ -348,6 +378,8 @@ def _check_node(node: dict[str, Any], named: _Named) -> None:
                 f"the table function {name} is not allowed",
                 "Query the archive's tables; `SHOW TABLES` lists them.",
             )
+        if name in _NAMED_BY_TEXT:
+            _check_named_by_text(name, (node.get("function") or {}).get("arguments") or [])
     elif kind == "FUNCTION" and not node.get("is_operator"):
         name = _function_name(node)
         named.functions.add(name)
@@ -355,8 +387,37 @@ def _check_node(node: dict[str, Any], named: _Named) -> None:
             _check_function(name)
 
 
+def _note_columns(node: dict[str, Any], named: _Named) -> None:
+    """Note what a node says of the columns that are taken."""
+    kind = node.get("type")
+    if kind == "COLUMN_REF":
+        # Of several parts the last is the column, or a field of it; a row as one value has no field after it.
+        named.columns.update(str(part).lower() for part in (node.get("column_names") or [])[-1:])
+    elif kind in {"STAR", "POSITIONAL_REFERENCE", "PIVOT"} or node.get("ref_type") == "NATURAL":
+        named.whole_rows = True
+    elif kind == "BASE_TABLE" and node.get("column_name_alias"):
+        named.whole_rows = True  # FROM events AS e(a, b, c) gives its columns other names
+    if kind in {"BASE_TABLE", "SUBQUERY"}:
+        named.references.update(str(node.get(key) or "").lower() for key in ("alias", "table_name"))
+        named.references.update(str(part).lower() for part in node.get("qualified_name", {}).get("path", []))
+
+
 def _function_name(node: dict[str, Any]) -> str:
     return str(node.get("function_name") or "").lower()
+
+
+def _check_named_by_text(name: str, arguments: list[dict[str, Any]]) -> None:
+    """The table must be named plainly: what is put together could be a file's name."""
+    told = next((each for each in arguments if each.get("name") == "source"), arguments[0] if arguments else {})
+    table = told.get("expression") or {}
+    literal = table.get("literal") or {}
+    if table.get("type") == "COLUMN_REF":
+        names = [str(part) for part in table.get("column_names") or []]
+    elif literal.get("kind") == "STRING":
+        names = [str(literal.get("text"))]
+    else:
+        raise _refused(f"{name} wants the name of a table", f"Write it as it is: {name}('events').")
+    _check_table_name(names, names)
 
 
 def allows_function(name: str) -> bool:
@@ -385,20 +446,56 @@ def _check_table_name(path: Iterable[str], names: Iterable[str]) -> None:
             )
 
 
-def _check_words(sql: str) -> None:
-    """The check of a PIVOT that the engine makes several statements of: no word of it may write or reach out."""
+def _check_words(sql: str) -> list[tuple[str, bool]]:
+    """The check of a PIVOT that the engine makes several statements of: no word of it may write or reach out.
+
+    Returns its words, names, signs and texts as the engine takes them apart, and which are texts.
+    """
     import duckdb
 
     content = sql.encode()
-    tokens = [
-        (content[start:end].decode(errors="replace").strip(), kind)
+    words = [
+        (content[start:end].decode(errors="replace").strip(), kind == duckdb.token_type.string_const)
         for (start, kind), (end, _) in _pairs(duckdb.tokenize(sql), len(content))
+        if kind != duckdb.token_type.comment
     ]
-    for word, kind in tokens:
-        if kind in {duckdb.token_type.string_const, duckdb.token_type.comment} or word.startswith('"'):
+    for (word, is_text), (following, _) in zip(words, [*words[1:], ("", False)], strict=True):
+        if is_text:
             continue
         if word.lower() in _WRITING_WORDS:
             raise _refused(f"a PIVOT may not hold the word {word}", "Name the values: PIVOT ... ON x IN ('a', 'b').")
+        if following.startswith("("):
+            _check_called(word.removeprefix('"').removesuffix('"').lower())
+    return words
+
+
+def _check_called(name: str) -> None:
+    """The check of a function in a PIVOT; which of them are table functions the words do not say."""
+    tells = name.startswith(("duckdb_", "pragma_", "python_")) and name not in _TABLE_FUNCTIONS
+    if tells or name in _NAMED_BY_TEXT:
+        raise _refused(f"the table function {name} is not allowed in a PIVOT")
+    _check_function(name)
+
+
+def _check_files(words: list[tuple[str, bool]]) -> None:
+    """The check of a PIVOT that sqlglot cannot read: where a table is named, nothing looks like a file."""
+    among_tables = [False]  # inside of each bracket that is open
+    before = ""
+    for word, is_text in words:
+        name = word.strip("eE'\"$")
+        if is_text or word.startswith('"'):
+            if among_tables[-1] and (before[-1:] in {"(", ","} or before in _TABLES_FOLLOW):
+                _check_table_name([name], [name])
+        elif word.lower() in _TABLES_FOLLOW | _TABLES_END:
+            among_tables[-1] = word.lower() in _TABLES_FOLLOW
+        for sign in "" if is_text else word:
+            if sign == "(":
+                # The brackets of a function hold values, those after a word of the syntax what it has there.
+                is_call = before.isidentifier() and before not in _TABLES_FOLLOW
+                among_tables.append(among_tables[-1] and not is_call)
+            elif sign == ")" and len(among_tables) > 1:
+                among_tables.pop()
+        before = "" if is_text else word.lower()
 
 
 def _pairs(tokens: list[tuple[int, Any]], end: int) -> Iterator[tuple[tuple[int, Any], tuple[int, Any]]]:
@@ -410,7 +507,8 @@ def may_be_objected_to(sql: str) -> bool:
     return re.search(_SECOND_OPINION, sql, re.IGNORECASE | re.VERBOSE) is not None
 
 
-def _check_with_sqlglot(sql: str, *, must_parse: bool) -> None:
+def _check_with_sqlglot(sql: str, *, is_pivot: bool) -> bool:
+    """Whether sqlglot could read the statement; it has nothing against it then."""
     import logging
 
     import sqlglot
@@ -423,8 +521,6 @@ def _check_with_sqlglot(sql: str, *, must_parse: bool) -> None:
         nodes = [node for statement in statements if statement is not None for node in statement.walk()]
     except (SqlglotError, RecursionError):
         nodes = [exp.Command()]  # what it cannot read it has no opinion on
-    if must_parse and any(isinstance(node, exp.Command) for node in nodes):
-        raise _refused("it could not be read for certain", "Name the values: PIVOT ... ON x IN ('a', 'b').")
     writing = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.Create, exp.Drop, exp.Alter, exp.Attach)
     for node in nodes:
         if isinstance(node, writing):
@@ -436,5 +532,6 @@ def _check_with_sqlglot(sql: str, *, must_parse: bool) -> None:
         elif isinstance(node, exp.Table) and node.name:
             parts = [part for part in (node.catalog, node.db, node.name) if part]
             _check_table_name(parts, parts)
-            if must_parse and isinstance(node.this, exp.Func) and node.name.lower() not in _TABLE_FUNCTIONS:
+            if is_pivot and isinstance(node.this, exp.Func) and node.name.lower() not in _TABLE_FUNCTIONS:
                 raise _refused(f"the table function {node.name} is not allowed")
+    return not any(isinstance(node, exp.Command) for node in nodes)

@@ -13,3 +13,8 @@ def visible(text: str) -> str:
     Line feeds and tabs stay. Strings from events are written by attackers and must pass here before a terminal.
     """
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """The text as `visible` shows it, its line feeds and tabs as escapes, too."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -36,7 +36,8 @@ def explain(error: Exception, prepared: Prepared, catalog: Catalog, stop: Stop) 
     if stop.stopped:
         return stop.error()
     damage: TrailkeepError | None = catalog.damaged_file(message)
-    if damage:
+    # SQL can make an error of its own that has a file's name in it: then the file is as it should be.
+    if damage and (message.startswith("IO Error") or catalog.find_damaged()):
         return damage
     if "INTERRUPT Error" in message or type(error).__name__ == "InterruptException":
         return Interrupted("the query was stopped")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from trailkeep.analysis.failures import explain
 from trailkeep.analysis.plain import PlainBatch, PlainSchema, plain_fields
 from trailkeep.analysis.question import Prepared, prepare
+from trailkeep.analysis.resolving import resolve
 from trailkeep.analysis.stop import Stop
 from trailkeep.catalog import EXTRA, Needs, connect, open_catalog
 from trailkeep.coverage import coverage_tables, missing_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import duckdb
@@ -43,7 +44,10 @@ class Result:
         missing: list[Missing],
         *,
         plain: bool = False,
+        resolved: Sequence[str] = (),
     ) -> None:
+        self.resolved = list(resolved)
+        """What each name that stands for an id was taken to mean, a sentence each."""
         self.parameters: dict[str, Any] = prepared.parameters
         """The values that were bound, by the names in the SQL."""
         self.span: Span | None = prepared.span
@@ -184,6 +188,7 @@ def _open(
     connection: duckdb.DuckDBPyConnection,
     plain: bool,
 ) -> Result:
+    prepared, resolved = resolve(archive, ledger, prepared, limits=limits, stop=stop)
     needs = _needs_of(prepared.statement)
     catalog = open_catalog(
         archive,
@@ -198,7 +203,7 @@ def _open(
     try:
         tables = prepared.statement.tables
         missing = missing_for(tables, ledger, prepared.asked, now, open_ended=prepared.open_ended)
-        return Result(prepared, catalog, ledger.head, stop, missing, plain=plain)
+        return Result(prepared, catalog, ledger.head, stop, missing, plain=plain, resolved=resolved)
     except BaseException:
         stop.watch(None)
         catalog.close()
@@ -220,7 +225,7 @@ def _needs_of(statement: Statement) -> Needs | None:
         if tables - known - {name.lower() for name in statement.common}:
             return None
         tables &= known
-    return Needs(tables=tables, functions=statement.functions)
+    return Needs(tables=tables, functions=statement.functions, names=statement.asks_names)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from trailkeep.errors import RemoteUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,9 +38,17 @@ class Stopped(Exception):
 class Pacer:
     """Hands out moments to ask at. Without a refusal there is no limit; the first one sets it."""
 
-    def __init__(self, stop: threading.Event, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stop: threading.Event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        patience_seconds: float | None = None,
+    ) -> None:
+        """With `patience_seconds` nothing more is asked when these have passed."""
         self._stop = stop
         self._clock = clock
+        self._until = None if patience_seconds is None else clock() + patience_seconds
         self._lock = threading.Lock()
         self._rate: float | None = None
         self._next = 0.0
@@ -52,11 +62,16 @@ class Pacer:
         return self._rate
 
     def wait(self) -> float:
-        """Wait for the next moment to ask, and return it. Raises Stopped."""
+        """Wait for the next moment to ask, and return it. Raises Stopped, and RemoteUnavailable beyond the patience."""
         with self._lock:
             now = self._clock()
             self._raise_if_quiet(now)
             moment = max(now, self._next)
+            if self._until is not None and moment > self._until:
+                raise RemoteUnavailable(
+                    "the API answers too slowly, or has asked to be left alone for too long",
+                    hint="What was read in full is kept. Run the command again later.",
+                )
             self._next = moment + (1 / self._rate if self._rate else 0.0)
         if self._stop.wait(max(0.0, moment - now)):
             raise Stopped

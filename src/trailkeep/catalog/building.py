@@ -6,8 +6,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from trailkeep import schema
-from trailkeep.catalog import macros, views
+from trailkeep.catalog import macros, people, views
 from trailkeep.catalog.chosen import EXTRA, LEDGER, Needs, chosen_macros, chosen_views
+from trailkeep.catalog.event_names import in_one_table
 from trailkeep.catalog.ledger_rows import ledger_table
 from trailkeep.errors import StoreError
 
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.timespan import Span
 
+EVENT_NAMES = "parts.event_names"
+"""The table of the names that events give to principals."""
+
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 """What the engine reads as a pattern, whatever the quoting."""
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def table_names() -> frozenset[str]:
@@ -39,7 +47,8 @@ class Building:
         self._archive = archive
         self._ledger = ledger
         self._functions = None if needs is None else needs.functions
-        self._chosen = None if needs is None else chosen_views(needs, views.OF_VIEWS)
+        self._texts = views.OF_VIEWS if needs is None or needs.names else views.WITHOUT_NAMES
+        self._chosen = None if needs is None else chosen_views(needs, self._texts)
         self._span = span
         self._placed: dict[str, list[tuple[Path, LiveFile]]] = {}
 
@@ -49,6 +58,11 @@ class Building:
         Raises ArchiveDamaged for one that is not there.
         """
         root = self._archive.path.resolve()
+        if not _is_unicode(str(root)):
+            raise StoreError(
+                f"the archive's path {str(root)!a} is not valid Unicode, which the query engine cannot open",
+                hint="Rename the folder.",
+            )
         if _GLOB_CHARACTERS & set(str(root)):
             raise StoreError(
                 f"the archive's path {str(root)!r} holds a character that the query engine reads as a pattern",
@@ -62,26 +76,51 @@ class Building:
             files |= {str(path): file for path, file in placed}
         return files
 
-    def build(self, connection: duckdb.DuckDBPyConnection, extra: Mapping[str, pa.Table], *, sealed: bool) -> None:
-        """Create all of it on a connection; `place` comes first."""
-        of_views = {name: text for name, text in views.OF_VIEWS.items() if self._needs(name)}
+    @property
+    def needs_event_names(self) -> bool:
+        """Whether the names that events give to principals are to be collected."""
+        return self._needs(EVENT_NAMES)
+
+    def build(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        extra: Mapping[str, pa.Table],
+        names: pa.Table | None,
+        *,
+        sealed: bool,
+    ) -> None:
+        """Create all of it on a connection; `place` comes first. `names` are those that events give to principals."""
+        of_views = {name: text for name, text in self._texts.items() if self._needs(name)}
         connection.execute("CREATE SCHEMA parts")
         self._create_macros(connection, of_views)
         for table in self._tables():
             placed = self._placed[table.name]
             parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
             connection.execute(views.view_of(table, parts, span=self._span_of(table)))
-        for statement in of_views.values():
-            connection.execute(statement)
+        self._create_names(connection, names)
+        for name, statement in of_views.items():
+            # Others are made of it several times over: it is small, and worked out once.
+            once = name == "parts.principal_versions"
+            connection.execute(statement.replace("CREATE VIEW", "CREATE TABLE", 1) if once else statement)
         self._create_tables(connection, extra)
 
     def _create_macros(self, connection: duckdb.DuckDBPyConnection, of_views: Mapping[str, str]) -> None:
         if self._functions is None:
-            statements = list(macros.MACROS)
+            statements = list(macros.statements())
         else:
-            statements = chosen_macros(macros.MACROS, self._functions, of_views.values())
+            statements = chosen_macros(macros.statements(self._functions), self._functions, of_views.values())
         for statement in statements:
             connection.execute(statement)
+
+    def _create_names(self, connection: duckdb.DuckDBPyConnection, names: pa.Table | None) -> None:
+        if not self.needs_event_names:
+            return
+        if names is None:
+            connection.execute(people.EVENT_NAMES_EMPTY)
+            return
+        connection.register("_arrow", names)
+        connection.execute(f"CREATE TABLE {EVENT_NAMES} AS {in_one_table('_arrow')}")
+        connection.unregister("_arrow")
 
     def _create_tables(self, connection: duckdb.DuckDBPyConnection, extra: Mapping[str, pa.Table]) -> None:
         wanted = {name: rows for name, rows in extra.items() if self._needs(f"main.{name}")}
@@ -96,7 +135,7 @@ class Building:
         return self._chosen is None or name in self._chosen
 
     def _tables(self) -> list[schema.Table]:
-        return [table for table in schema.TABLES.values() if self._needs(views.full_name(table))]
+        return [table for table in schema.STORED_TABLES.values() if self._needs(views.full_name(table))]
 
     def _span_of(self, table: schema.Table) -> Span | None:
         return self._span if table in schema.EVENT_TABLES.values() else None
@@ -129,7 +168,7 @@ class Building:
         in_order = sorted(placed, key=lambda each: sorted(each[1].partition.items()))
         for partition, files in groupby(in_order, key=lambda each: each[1].partition):
             rows = ds.dataset([str(path) for path, _file in files], format="parquet", schema=read_as)
-            name = f"{table.name}_{len(parts)}"
+            name = f"{table.name.replace('/', '_')}_{len(parts)}"
             connection.from_arrow(rows).create_view(name)
             parts.append(views.partition_part(table, f"parts.{views.name_of(name)}", partition))
         connection.execute("USE main")

@@ -25,12 +25,14 @@ class Needs:
 
     tables: frozenset[str] = frozenset()
     functions: frozenset[str] = frozenset()
+    names: bool = True
+    """Whether who acted may be asked for: ``actor_name`` and ``actor_type``."""
 
 
 def chosen_views(needs: Needs, texts: Mapping[str, str]) -> set[str]:
     """The full names of the views and tables that `needs` comes down to; `texts` are those of the views of views."""
     chosen: set[str] = set()
-    waiting = [f"main.{name}" for name in needs.tables]
+    waiting = [name if "." in name else f"main.{name}" for name in needs.tables]
     while waiting:
         name = waiting.pop()
         if name not in chosen:

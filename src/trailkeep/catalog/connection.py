@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from trailkeep.catalog import macros, soundness
 from trailkeep.catalog.chosen import chosen_macros
-from trailkeep.errors import IntegrityViolated, StoreError
+from trailkeep.errors import IntegrityViolated, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -39,6 +40,13 @@ class Limits:
     """How much it may spill."""
     sealed: bool = False
     """Whether SQL may open no file at all; the live files are then read on its behalf."""
+    mmdb: tuple[Path, ...] = ()
+    """The MMDB files that `ip_asn`, `ip_city` and `ip_country` look into."""
+
+
+_LIMITS = {"threads": "threads", "memory_limit": "memory", "max_temp_directory_size": "temporary_disk"}
+"""The engine's settings of which somebody else chooses the value, and the names that these have here."""
+_LIMITS_HINT = "Write a size as 2GiB or 500MB, and threads as a number from 1."
 
 
 class Watching(Protocol):
@@ -140,7 +148,7 @@ def open_catalog(
     import duckdb
 
     limits, watched = limits or Limits(), watching or _Nobody()
-    spill = tempfile.TemporaryDirectory(prefix="trailkeep-", dir=limits.temporary_directory, ignore_cleanup_errors=True)
+    spill = _spill(limits.temporary_directory)
     connection = connection or connect()
     catalog = Catalog(connection, {}, spill)
     try:
@@ -154,11 +162,16 @@ def open_catalog(
                 catalog.files, archive.path.resolve(), archive.archive_id, check_stopped=watched.check
             )
             _configure(connection, limits, Path(spill.name), [] if limits.sealed else list(catalog.files))
-            building.build(connection, extra or {}, sealed=limits.sealed)
+            names = _event_names(archive, ledger, limits, watched, connection) if building.needs_event_names else None
+            building.build(connection, extra or {}, names, sealed=limits.sealed)
         else:
             _configure(connection, limits, Path(spill.name), [])
-            for statement in chosen_macros(macros.MACROS, needs.functions, ()):
+            for statement in chosen_macros(macros.statements(needs.functions), needs.functions, ()):
                 connection.execute(statement)
+        if needs is None or any(name.startswith("ip_") for name in needs.functions):
+            from trailkeep.catalog.addresses import create_functions
+
+            create_functions(connection, None if needs is None else needs.functions, limits.mmdb)
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         watched.watch(None)
@@ -174,8 +187,40 @@ def open_catalog(
     return catalog
 
 
+def _event_names(
+    archive: Archive,
+    ledger: Ledger,
+    limits: Limits,
+    watched: Watching,
+    connection: duckdb.DuckDBPyConnection,
+) -> pa.Table:
+    """The names that events give to principals; another connection reads them, since this one opens no other files."""
+    from trailkeep.catalog.event_names import event_names
+
+    @contextlib.contextmanager
+    def reader() -> Iterator[duckdb.DuckDBPyConnection]:
+        other = connect()
+        try:
+            watched.watch(other)
+            other.execute(f"SET memory_limit = {_quote(limits.memory)}")
+            if limits.threads is not None:
+                other.execute(f"SET threads = {limits.threads}")
+            yield other
+        finally:
+            watched.watch(None)
+            other.close()
+        watched.watch(connection)
+
+    return event_names(archive, ledger, reader, check_stopped=watched.check)
+
+
 def _configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path, files: list[str]) -> None:
-    """Set the limits and close every way out of the connection; `lock_configuration` follows after the views."""
+    """Set the limits and close every way out of the connection; `lock_configuration` follows after the views.
+
+    Raises UsageError for a limit that is none.
+    """
+    import duckdb
+
     settings = {
         "TimeZone": "'UTC'",
         "memory_limit": _quote(limits.memory),
@@ -188,7 +233,24 @@ def _configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Pat
     if limits.threads is not None:
         settings = {"threads": str(limits.threads), **settings}
     for name, value in settings.items():
-        connection.execute(f"SET {name} = {value}")
+        try:
+            connection.execute(f"SET {name} = {value}")
+        except duckdb.Error as error:
+            if name not in _LIMITS:
+                raise
+            reason = str(error).partition(": ")[2] or str(error)
+            raise UsageError(f"the limit {_LIMITS[name]} cannot be {value}: {reason}", hint=_LIMITS_HINT) from error
+
+
+def _spill(place: Path | None) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="trailkeep-", dir=place, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder for temporary files {str(place or tempfile.gettempdir())!r} cannot be written to: "
+            f"{error.strerror or error}",
+            hint="Name a folder that is there and that you may write to.",
+        ) from error
 
 
 def _quote(text: str) -> str:

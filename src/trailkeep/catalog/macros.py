@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _V4_PART = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V4 = rf"({_V4_PART}\.){{3}}{_V4_PART}"
 _V6_GROUPS = r"[0-9a-f]{1,4}(:[0-9a-f]{1,4})*"
@@ -96,4 +101,14 @@ MACROS = (
     END
     """,
 )
-"""The statements that create all macros, in order: each uses only earlier ones."""
+"""The statements that create all macros but `ip_label`, in order: each uses only earlier ones."""
+
+
+def statements(functions: Collection[str] | None = None) -> tuple[str, ...]:
+    """Those statements, and that of `ip_label` where it is among the functions, or where these are None for all."""
+    # It is made of a list of ranges, which takes longer to read than a small question takes to answer.
+    if functions is not None and "ip_label" not in functions:
+        return MACROS
+    from trailkeep.catalog.addresses import ip_label
+
+    return (*MACROS, ip_label())

@@ -110,7 +110,7 @@ class _Memory:
 
     def __init__(self, archive: Path, archive_id: str) -> None:
         name = hashlib.sha256(f"{archive_id}\n{archive}".encode(errors="surrogateescape")).hexdigest()[:32]
-        folder = _cache_folder()
+        folder = cache_folder("compared")
         self._file = None if folder is None else folder / f"{name}.json"
         self._known: dict[str, Any] = self._load()
 
@@ -140,7 +140,7 @@ class _Memory:
                 draft.unlink(missing_ok=True)
 
     def _load(self) -> dict[str, Any]:
-        if self._file is None:
+        if self._file is None or not self._file.is_file():
             return {}
         try:
             content = json.loads(self._file.read_bytes())
@@ -150,12 +150,14 @@ class _Memory:
         return files if isinstance(files, dict) else {}
 
 
-def _cache_folder() -> Path | None:
-    """Where this user's programs keep what can be lost; None where there is no such place."""
+def cache_folder(name: str) -> Path | None:
+    """Where this user's programs keep what can be lost, under a name; None where there is no such place."""
     base = os.environ.get("XDG_CACHE_HOME")
     if base and Path(base).is_absolute():
-        return Path(base) / "trailkeep" / "compared"
+        return Path(base) / "trailkeep" / name
     try:
-        return Path.home() / ".cache" / "trailkeep" / "compared"
+        home = Path.home()
     except RuntimeError:
         return None
+    # An empty or relative HOME is no place of this user's: neither the root nor where the question is asked.
+    return home / ".cache" / "trailkeep" / name if home.is_absolute() and home != Path("/") else None

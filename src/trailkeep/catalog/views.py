@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trailkeep.schema import REVISIONS
+from trailkeep.catalog import people
+from trailkeep.schema import DIRECTORY_TABLES, REVISIONS
 from trailkeep.schema import engine_type as type_of
 
 if TYPE_CHECKING:
@@ -100,15 +101,16 @@ def view_of(table: Table, parts: Sequence[str], *, span: Span | None) -> str:
 
 
 def full_name(table: Table) -> str:
-    """Where a table's own view stands: the revisions that SQL sees are made of theirs and of the events."""
-    return f"{'parts' if table is REVISIONS else 'main'}.{table.name}"
+    """Where a table's own view stands: what SQL sees of revisions and of the directory is made of theirs."""
+    hidden = table is REVISIONS or table.name in DIRECTORY_TABLES
+    return f"{'parts' if hidden else 'main'}.{table.name.replace('/', '_')}"
 
 
 EVERY_EVENT = """
 CREATE VIEW parts.every_event AS
 SELECT
     'api' AS kind, id, recorded_at, organization_id, region, locality, project_id,
-    principal_id AS actor_id, CAST(NULL AS VARCHAR) AS actor_name,
+    principal_id AS actor_id,
     source_ip, user_agent, product_name, service_name,
     method_name AS action,
     CASE
@@ -122,7 +124,7 @@ FROM main.api_events
 UNION ALL
 SELECT
     'authentication', id, recorded_at, organization_id, region, NULL, NULL,
-    list_filter(resources, lambda r: r.type IN ('iam_user', 'account_user'))[1].id, NULL,
+    list_filter(resources, lambda r: r.type IN ('iam_user', 'account_user'))[1].id,
     source_ip, user_agent, NULL, NULL,
     concat_ws('/', 'Login', method),
     CASE
@@ -136,7 +138,7 @@ FROM main.authentication_events
 UNION ALL
 SELECT
     'system', id, recorded_at, organization_id, region, locality, project_id,
-    NULL, NULL,
+    NULL,
     NULL, NULL, product_name, NULL,
     nullif(concat_ws('/', kind, system_name), ''),
     NULL,
@@ -146,15 +148,18 @@ FROM main.system_events
 """Every event in one shape, with its resources. What is not known of a kind is NULL: a system event has neither an
 actor nor an outcome. A login with wrong credentials is ``denied``, as a call that the API answers with 401 is."""
 
-EVENTS = """
+EVENTS = f"""
 CREATE VIEW main.events AS
 SELECT
-    kind, id, recorded_at, organization_id, region, locality, project_id, actor_id, actor_name, source_ip, user_agent,
-    product_name, service_name, action, outcome, status_code,
-    list_transform(resources, lambda r: r.id) AS resource_ids,
-    raw
-FROM parts.every_event
-"""
+    e.kind, e.id, e.recorded_at, e.organization_id, e.region, e.locality, e.project_id, e.actor_id,
+    {people.ACTOR_NAME},
+    {people.ACTOR_TYPE},
+    e.source_ip, e.user_agent, e.product_name, e.service_name, e.action, e.outcome, e.status_code,
+    list_transform(e.resources, lambda r: r.id) AS resource_ids,
+    e.raw
+FROM parts.every_event AS e
+{people.JOIN_ACTORS}
+"""  # noqa: S608 - our own text
 
 REVISIONS_VIEW = """
 CREATE VIEW main.revisions AS
@@ -186,32 +191,54 @@ LEFT JOIN (
 the two is no JSON that the engine takes; compare ``raw`` with ``first_raw`` then."""
 # Twice a LEFT JOIN, since engines before 2.0, which `trailkeep connect` serves, take no FULL JOIN in such a place.
 
-EVENT_RESOURCES = """
+EVENT_RESOURCES = f"""
 CREATE VIEW main.event_resources AS
 SELECT
-    kind, event_id, recorded_at, organization_id, region, locality, project_id, actor_id, actor_name, source_ip,
-    user_agent, product_name, service_name, action, outcome, status_code,
-    "position",
-    resource.id AS resource_id,
-    resource.type AS resource_type,
-    resource.name AS resource_name,
-    resource.created_at AS resource_created_at,
-    resource.updated_at AS resource_updated_at,
-    resource.deleted_at AS resource_deleted_at,
-    resource.info AS resource_info
+    e.kind, e.event_id, e.recorded_at, e.organization_id, e.region, e.locality, e.project_id, e.actor_id,
+    {people.ACTOR_NAME},
+    {people.ACTOR_TYPE},
+    e.source_ip, e.user_agent, e.product_name, e.service_name, e.action, e.outcome, e.status_code,
+    e."position",
+    e.resource.id AS resource_id,
+    e.resource.type AS resource_type,
+    e.resource.name AS resource_name,
+    e.resource.created_at AS resource_created_at,
+    e.resource.updated_at AS resource_updated_at,
+    e.resource.deleted_at AS resource_deleted_at,
+    e.resource.info AS resource_info
 FROM (
     SELECT * EXCLUDE (id, resources, raw), id AS event_id,
         unnest(resources) AS resource, unnest(range(1, len(resources) + 1)) AS "position"
     FROM parts.every_event
-)
-"""
+) AS e
+{people.JOIN_ACTORS}
+"""  # noqa: S608 - our own text
 """One row for every event and resource that it acted on; an event without resources has none."""
+# The names are joined after the lists are taken apart, so that what is taken apart is narrow.
 
 
 OF_VIEWS = {
     "parts.every_event": EVERY_EVENT,
+    "parts.directory_principals": people.DIRECTORY_PRINCIPALS,
+    "parts.principal_versions": people.PRINCIPAL_VERSIONS,
+    "parts.actors": people.ACTORS,
     "main.events": EVENTS,
     "main.event_resources": EVENT_RESOURCES,
     "main.revisions": REVISIONS_VIEW,
+    "main.principals": people.PRINCIPALS,
+    "main.principal_history": people.PRINCIPAL_HISTORY,
+    "main.resources_seen": people.RESOURCES_SEEN,
+    **people.OF_DIRECTORY,
 }
-"""The views that are made of views, by their full names, in an order in which they can be created."""
+"""The views that are made of views, by their full names, in an order in which they can be created; besides the tables
+they are made of ``parts.event_names``, which `trailkeep.catalog.event_names` collects."""
+
+WITHOUT_NAMES = OF_VIEWS | {
+    name: people.without_names(OF_VIEWS[name]) for name in ("main.events", "main.event_resources")
+}
+"""The same for a statement that asks for neither ``actor_name`` nor ``actor_type``: it reads nothing for them."""
+
+
+def place_of(name: str) -> str:
+    """The full name of a table or view that is known by its name alone."""
+    return f"parts.{name}" if f"parts.{name}" in OF_VIEWS else f"main.{name}"

@@ -22,6 +22,7 @@ MODULES = (
     "status",
     "sync",
     "verify",
+    "who",
 )
 """Each registers its commands on `app.app`; none of them imports anything heavy before a command runs."""
 

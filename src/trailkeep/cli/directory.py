@@ -13,7 +13,7 @@ from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
 from trailkeep.cli.remote import open_client
 from trailkeep.cli.state import ReportFormat, moment_option, now, state_of
-from trailkeep.errors import Interrupted, PermissionDenied, RemoteError, TrailkeepError, UsageError
+from trailkeep.errors import Interrupted, NotOffered, PermissionDenied, RemoteError, TrailkeepError, UsageError
 from trailkeep.streams import parse_organization_id
 from trailkeep.timespan import format_time
 
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 WATCHED_EVERY = timedelta(hours=1)
 """How often a watch looks at the directory, at most."""
+
+PATIENCE = timedelta(minutes=20)
+"""How long a sync goes on asking for the directory: it has the archive, and the next run waits for it."""
+
+LONGEST_SHOWN = 80
+"""Characters of a name in a table."""
 
 POLICY_HINT = "`trailkeep config policy` prints the policy that grants it"
 
@@ -159,7 +165,7 @@ class Snapshots:
         if not wanted or (self._taken_at is not None and timedelta(0) <= at - self._taken_at < WATCHED_EVERY):
             return Taken()
         try:
-            taken = Taken(report=_take(self._settings, self._stop))
+            taken = Taken(report=_take(self._settings, self._stop, PATIENCE))
         except TrailkeepError as error:
             return Taken(error=error)
         self._taken_at = at
@@ -243,10 +249,10 @@ def directory_status_lines(looks: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _take(settings: Settings, stop: threading.Event) -> DirectoryReport:
+def _take(settings: Settings, stop: threading.Event, patience: timedelta | None = None) -> DirectoryReport:
     from trailkeep.sync.directory import Snapshot, take_snapshot
 
-    with open_client(settings, stop=stop) as client:
+    with open_client(settings, stop=stop, patience=patience) as client:
         return take_snapshot(
             Snapshot(
                 archive=settings.archive,
@@ -269,6 +275,10 @@ def _tell(report: DirectoryReport, others: Sequence[str] = ()) -> bool:
         names = ", ".join([*map(_name, denied), *others])
         message = f"directory: the key may not read {names} (403): add {sets}; {POLICY_HINT}"
         (diagnostics.warn if news else diagnostics.detail)(message)
+    absent = [each for each in report.lists if _is_absent(each) and each.outcome != each.before]
+    if absent:
+        status = "/".join(dict.fromkeys(str(each.status) for each in absent))
+        diagnostics.warn(f"directory: the API does not offer {', '.join(map(str, absent))} ({status})")
     for each in report.lists:
         if each.rejected:
             diagnostics.warn(
@@ -278,6 +288,10 @@ def _tell(report: DirectoryReport, others: Sequence[str] = ()) -> bool:
             diagnostics.warn(
                 f"directory: {each}: its pages do not add up to its count; what was seen is kept, and nothing is taken"
                 " for gone"
+            )
+        elif each.outcome == "partial" and isinstance(each.error, NotOffered):
+            diagnostics.warn(
+                f"directory: the API has no rules of some {each} ({each.error.status}); they may have gone"
             )
     diagnostics.problems(f"failed: directory: {each}: {each.error.message}" for each in _troubled(report) if each.error)
     return news
@@ -296,11 +310,18 @@ def _is_denied(each: ListReport) -> bool:
     return each.outcome == "denied" or isinstance(each.error, PermissionDenied)
 
 
+def _is_absent(each: ListReport) -> bool:
+    """Whether a list is missing that there should be: not every region has products, unless it had them before."""
+    return each.outcome == "not_offered" and (each.resource != "products" or each.before is not None)
+
+
 def _troubled(report: DirectoryReport) -> list[ListReport]:
     return [
         each
         for each in report.lists
-        if each.error is not None and each.outcome in ("failed", "partial") and not _is_denied(each)
+        if each.error is not None
+        and each.outcome in ("failed", "partial")
+        and not isinstance(each.error, PermissionDenied | NotOffered)
     ]
 
 
@@ -367,4 +388,7 @@ def _described(resource: str, organization_id: str, version: Version) -> dict[st
 
 
 def _one_line(text: str) -> str:
+    """The text for a column, which is as wide as its longest: cut where only JSON could show it in full."""
+    if len(text) > LONGEST_SHOWN:
+        text = f"{text[:LONGEST_SHOWN]}..."
     return text.replace("\n", "\\n").replace("\t", "\\t")

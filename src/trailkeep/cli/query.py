@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import sys
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trailkeep.cli import diagnostics, dialects, output
+from trailkeep.cli import dialects, output
 from trailkeep.cli.app import app
 from trailkeep.cli.results import BINARY, SUFFIXES, ResultFormat
-from trailkeep.cli.state import limits_of, now, state_of, stop_of
+from trailkeep.cli.state import limits_of, now, state_of
 from trailkeep.errors import CoverageIncomplete, UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from trailkeep.analysis import Question
-    from trailkeep.cli.running import Delivered, Delivery
-    from trailkeep.config import Settings
     from trailkeep.queries import SavedQuery
 
 TABLE_ROWS = 200
@@ -60,6 +55,9 @@ def query(
     ] = False,
     vertical: Annotated[
         bool, typer.Option("--vertical", help="One row at a time, each column on a line of its own.")
+    ] = False,
+    ids: Annotated[
+        bool, typer.Option("--ids", help="A table with ids alone, and no names of principals and Projects.")
     ] = False,
     spreadsheet_safe: Annotated[
         bool, typer.Option("--spreadsheet-safe", help="CSV in which no text begins a formula; changes such texts.")
@@ -108,10 +106,12 @@ def query(
     )
     if replay is not None:
         _check_alone("--replay", context, beside=_WITH_REPLAY)
-        _replay(replay, output_file, settings, sealed=sealed)
+        from trailkeep.cli.answer import run_again
+
+        run_again(replay, output_file, settings, sealed=sealed)
         return
     form = result_format or (SUFFIXES.get(output_file.suffix.lower()) if output_file else None) or ResultFormat.TABLE
-    _check_format(form, to_stdout=output_file is None, table=full or vertical, csv=spreadsheet_safe)
+    _check_format(form, to_stdout=output_file is None, table=full or vertical or ids, csv=spreadsheet_safe)
     moment = now()
     question = _question(
         name,
@@ -140,9 +140,10 @@ def query(
         dialects.print_query(question, dialect, moment)
         return
 
-    from trailkeep.cli.running import Delivery
+    from trailkeep.cli.answer import answer
+    from trailkeep.cli.running import Delivery, say_blind_spots
 
-    delivered = _answer(
+    delivered = answer(
         question,
         moment,
         Delivery(
@@ -152,6 +153,7 @@ def query(
             asked_limit=limit is not None,
             full=full,
             vertical=vertical,
+            names=not ids,
             spreadsheet_safe=spreadsheet_safe,
             measured=record is not None,
             limits=limits_of(settings, sealed=sealed),
@@ -161,8 +163,7 @@ def query(
         record=record,
         file=file,
     )
-    if delivered.rows == 0 and question.saved is not None:
-        _say_blind_spots(question.saved)
+    say_blind_spots(question, delivered)
     if strict and delivered.missing:
         raise CoverageIncomplete(
             "the archive does not cover all of the asked span",
@@ -170,87 +171,9 @@ def query(
         )
 
 
-def _answer(
-    question: Question,
-    moment: datetime,
-    delivery: Delivery,
-    settings: Settings,
-    *,
-    record: Path | None,
-    file: Path | None,
-) -> Delivered:
-    """Run the question, write its result, and the record of it when that is durable."""
-    from trailkeep.cli.results import target
-    from trailkeep.cli.running import deliver
-    from trailkeep.store import Archive
-
-    archive = Archive.open(settings.archive)
-    stop = stop_of(settings)
-    written = {"--output": delivery.output_file, "--record": record, "--file": file}
-    for (option, one), (other_option, other) in combinations(written.items(), 2):
-        if one is not None and other is not None and target.same_file(one, other):
-            raise UsageError(f"{option} and {other_option} name the same file, {one}", hint="Name two files.")
-    if record is not None:
-        target.check(record, archive.path, "--record")
-    delivered = deliver(archive, question, moment, delivery, stop)
-    if record is None:
-        return delivered
-    if not delivered.whole:
-        diagnostics.warn(f"{record} was not written: whoever reads stdout did not take the whole result")
-        return delivered
-
-    from trailkeep.cli.record import record_of, write_record
-
-    assert delivery.limits is not None
-    write_record(
-        record,
-        record_of(
-            question,
-            archive,
-            delivery,
-            delivered,
-            limits=delivery.limits,
-            timeout_seconds=stop.timeout_seconds,
-            started_at=moment,
-            finished_at=now(),
-        ),
-    )
-    return delivered
-
-
 _WITH_REPLAY = frozenset(
     {"replay", "output_file", "timeout", "memory", "threads", "temp_directory", "temp_disk", "sealed"}
 )
-
-
-def _replay(file: Path, output_file: Path | None, settings: Settings, *, sealed: bool) -> None:
-    """Run a recorded query again, and say whether the result is the same."""
-    from trailkeep.cli.record import read_record
-    from trailkeep.cli.replay import replay
-    from trailkeep.cli.results import target
-    from trailkeep.store import Archive
-
-    record = read_record(file)
-    if output_file is not None and target.same_file(file, output_file):
-        raise UsageError(f"--output names the record itself, {file}", hint="Name another file.")
-    replayed = replay(
-        Archive.open(settings.archive),
-        record,
-        output_file,
-        limits=limits_of(settings, sealed=sealed or record.limits.sealed),
-        stop=stop_of(settings),
-    )
-    rows = f"{replayed.delivered.rows:,} row{'' if replayed.delivered.rows == 1 else 's'}"
-    output.write_text(f"the result is the same: {rows}, SHA-256 {replayed.delivered.sha256}")
-    if replayed.head_now != replayed.recorded_head:
-        how = (
-            "it was read as it was then"
-            if replayed.as_of_head
-            else "files of that time are gone: it was read as it is now"
-        )
-        diagnostics.say(
-            f"the archive has grown from entry {replayed.recorded_head} to {replayed.head_now} since; {how}"
-        )
 
 
 def _given_on_command_line(context: typer.Context, name: str) -> bool:
@@ -272,15 +195,9 @@ def _check_format(form: ResultFormat, *, to_stdout: bool, table: bool, csv: bool
     if form in BINARY and to_stdout and output.stdout_is_terminal():
         raise UsageError(f"{BINARY[form]} is not for a terminal", hint="Add --output FILE.")
     if table and form is not ResultFormat.TABLE:
-        raise UsageError(f"--full and --vertical are for tables, and this is {form}", hint="Add --format table.")
+        raise UsageError(f"--full, --vertical and --ids are for tables, and this is {form}", hint="Add --format table.")
     if csv and form is not ResultFormat.CSV:
         raise UsageError(f"--spreadsheet-safe is for CSV, and this is {form}", hint="Add --format csv.")
-
-
-def _say_blind_spots(saved: SavedQuery) -> None:
-    """An empty answer proves only so much."""
-    for blind_spot in saved.blind_spots:
-        diagnostics.say(f"no row does not rule this out: {blind_spot}")
 
 
 def _question(

@@ -104,6 +104,8 @@ class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the limit kept rows back."""
     bytes: int
     sha256: str
+    names: bool = False
+    """Whether a table has names beside ids; older versions did not write it, and gave ids alone."""
 
 
 class MissingRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +179,7 @@ def record_of(
             format=delivery.form,
             full=delivery.full,
             vertical=delivery.vertical,
+            names=delivery.names,
             spreadsheet_safe=delivery.spreadsheet_safe,
             terminal=delivered.screen.terminal,
             width=delivered.screen.width,

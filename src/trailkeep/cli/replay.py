@@ -56,6 +56,7 @@ def replay(
         limit=record.limits.rows,
         full=result.full,
         vertical=result.vertical,
+        names=result.names,
         spreadsheet_safe=result.spreadsheet_safe,
         screen=Screen(terminal=result.terminal, width=result.width),
         measured=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from trailkeep.analysis import Stop, open_result
 from trailkeep.cli import diagnostics, output
+from trailkeep.cli.naming import Names
 from trailkeep.cli.results import BINARY, ResultFormat, target, writer_for
 from trailkeep.errors import Interrupted
 
@@ -55,6 +56,8 @@ class Delivery:
     """Whether the user gave the limit, and not the format."""
     full: bool = False
     vertical: bool = False
+    names: bool = False
+    """Whether a table shows the names of principals and Projects beside their ids."""
     spreadsheet_safe: bool = False
     screen: Screen | None = None
     """None for what stdout is."""
@@ -149,15 +152,19 @@ def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery
     text = delivery.form not in BINARY
     opened = delivery.opened or open_result
     with opened(archive, question, now=now, limits=delivery.limits, stop=stop, plain=text) as result:
+        for sentence in result.resolved:
+            diagnostics.say(sentence)
         counted = _Limited(result.batches(), delivery.limit)
+        named = delivery.names and delivery.form is ResultFormat.TABLE
+        names = Names(archive, result.head) if named else None
         try:
             with target.opened(delivery.output_file) as sink:
                 if delivery.measured:
                     measured = target.Measured(sink)
-                    _write(result.schema, counted, cast("BinaryIO", measured), delivery, screen)
+                    _write(result.schema, counted, cast("BinaryIO", measured), delivery, screen, names)
                     size, digest = measured.bytes, measured.sha256
                 else:
-                    _write(result.schema, counted, sink, delivery, screen)
+                    _write(result.schema, counted, sink, delivery, screen, names)
         except BrokenPipeError:
             output.discard()
             whole = False
@@ -187,7 +194,12 @@ def _screen(delivery: Delivery) -> Screen:
 
 
 def _write(
-    schema: pa.Schema, batches: Iterable[pa.RecordBatch], sink: BinaryIO, delivery: Delivery, screen: Screen
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    sink: BinaryIO,
+    delivery: Delivery,
+    screen: Screen,
+    names: Names | None,
 ) -> None:
     writer = writer_for(
         delivery.form,
@@ -197,6 +209,7 @@ def _write(
         terminal=screen.terminal,
         full=delivery.full,
         vertical=delivery.vertical,
+        names=names,
         spreadsheet_safe=delivery.spreadsheet_safe,
     )
     for batch in batches:
@@ -236,6 +249,13 @@ def _say_rows(counted: _Limited, delivery: Delivery) -> None:
         diagnostics.say(f"wrote {rows} to {delivery.output_file}")
     elif delivery.form is ResultFormat.TABLE:
         diagnostics.say(rows)
+
+
+def say_blind_spots(question: Question, delivered: Delivered) -> None:
+    """Say what the answer cannot show, a line each; an empty one proves only so much."""
+    for blind_spot in question.saved.blind_spots if question.saved else ():
+        said = "no row does not rule this out" if delivered.rows == 0 else "blind spot"
+        diagnostics.say(f"{said}: {' '.join(blind_spot.split())}")
 
 
 def say_missing(missing: list[Missing]) -> None:

@@ -68,6 +68,7 @@ def limits_of(settings: Settings, *, sealed: bool = False) -> Limits:
         temporary_directory=settings.temp_directory,
         temporary_disk=settings.temp_disk,
         sealed=sealed,
+        mmdb=settings.mmdb,
     )
 
 

@@ -47,6 +47,10 @@ def status(
             " more than 60 days old.",
         ),
     ] = None,
+    blind_spots: Annotated[
+        bool,
+        typer.Option("--blind-spots", help="Show instead what leaves events, since when, and what leaves none."),
+    ] = False,
     report_format: Annotated[
         StatusFormat, typer.Option("--format", help="How to write the result.")
     ] = StatusFormat.TEXT,
@@ -55,6 +59,16 @@ def status(
 
     Reads the archive only. Exit code 6 when the coverage of a stream has gaps.
     """
+    if blind_spots:
+        if max_age is not None or report_format is StatusFormat.PROMETHEUS:
+            other = "--max-age" if max_age is not None else "--format prometheus"
+            raise UsageError(f"--blind-spots and {other} do not go together", hint="Run `trailkeep status` twice.")
+        from trailkeep.cli.blind_spots import report_blind_spots
+        from trailkeep.store import Archive
+
+        opened = Archive.open(state_of(context).settings().archive)
+        report_blind_spots(opened, now(), as_json=report_format is StatusFormat.JSON)
+        return
     longest = None
     if max_age is not None:
         try:

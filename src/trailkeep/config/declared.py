@@ -163,6 +163,17 @@ SETTINGS: tuple[Setting, ...] = (
         toml_key="queries",
     ),
     Setting(
+        name="mmdb",
+        description="MMDB files that `ip_asn` and `ip_city` ask, the first that knows wins; needs the extra geo.",
+        expects="paths",
+        parse=values.parse_path,
+        default=(),
+        separator=":",
+        may_be_empty=True,
+        environment=("TRAILKEEP_MMDB",),
+        toml_key="mmdb",
+    ),
+    Setting(
         name="memory",
         description="The memory that a query may use; beyond it, it sorts and joins on disk.",
         expects=f"a size such as 512MiB or 4GiB, at least {MIN_MEMORY_MIB}MiB",

@@ -35,6 +35,7 @@ class Settings:
     concurrency: int
     directory: bool
     queries: tuple[Path, ...]
+    mmdb: tuple[Path, ...]
     memory: str
     threads: int | None
     timeout: timedelta | None

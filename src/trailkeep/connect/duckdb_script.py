@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trailkeep import schema
-from trailkeep.catalog import macros, views
+from trailkeep.catalog import macros, people, views
+from trailkeep.catalog.addresses import nothing_known
 from trailkeep.catalog.ledger_rows import ledger_table
 from trailkeep.coverage import coverage_tables
+from trailkeep.geo import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +31,11 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]+")
 def duckdb_script(live: LiveArchive, ledger: Ledger, now: datetime) -> str:
     """SQL for ``duckdb -init``; it may be run again in the same database. `now` is what gaps are told by."""
     statements = ["SET TimeZone = 'UTC'", "CREATE SCHEMA IF NOT EXISTS parts"]
-    statements += [_again(macro) for macro in macros.MACROS]
+    statements += [_again(macro) for macro in (*macros.statements(), *map(nothing_known, FUNCTIONS))]
     statements += [
         _again(
             views.table_view(
-                each.table if each.table.name in schema.TABLES else replace(each.table, name=each.name),
+                each.table,
                 in_place=[file.path for file in each.in_place],
                 apart=[(file.path, file.partition) for file in each.apart],
                 span=None,
@@ -42,7 +43,7 @@ def duckdb_script(live: LiveArchive, ledger: Ledger, now: datetime) -> str:
         )
         for each in live.tables
     ]
-    statements += map(_again, views.OF_VIEWS.values())
+    statements += map(_again, (people.EVENT_NAMES, *views.OF_VIEWS.values()))
     for name, rows in {"ledger": ledger_table(ledger), **coverage_tables(ledger, now)}.items():
         statements += _table(name, rows)
     said = f"-- The archive {str(live.path)!a} at head {live.head}, for duckdb -init. Reads its live files only.\n"

@@ -104,6 +104,11 @@ def live_archive(archive: Archive, ledger: Ledger) -> LiveArchive:
     archive whose path other tools would take to be a pattern.
     """
     root = archive.path.resolve()
+    if any("\ud800" <= character <= "\udfff" for character in str(root)):
+        raise StoreError(
+            f"the archive's path {str(root)!a} is not valid Unicode, which other tools cannot open",
+            hint="Rename the folder.",
+        )
     if _PATTERN_CHARACTERS & set(str(root)):
         raise StoreError(
             f"the archive's path {str(root)!r} holds a character that other tools read as a pattern",

@@ -108,12 +108,13 @@ def rows_of_objects(resource: str, objects: Sequence[Seen]) -> pa.Table:
 
 
 def moment_of(value: object) -> datetime | None:
-    """The moment that a JSON value names, or None."""
+    """The moment that a JSON value names, or None; the year 1 is how Go writes that there is none."""
     text = _text(value)
     try:
-        return parse_moment(text) if text else None
+        moment = parse_moment(text) if text else None
     except (ValueError, OverflowError):
         return None
+    return None if moment is None or moment.year == 1 else moment
 
 
 def name_of(resource: str, seen: Seen) -> str | None:
@@ -177,8 +178,22 @@ class _Secrets:
         for key, value in pairs:
             secret = key.replace("_", "").replace("-", "").lower() == "secretkey" and value is not None
             self.found = self.found or secret
-            members[key] = None if secret else value
+            members[key] = None if secret else self._unwrapped(value)
         return members
+
+    def _unwrapped(self, value: Any) -> Any:
+        """The value; where it is the text of JSON that holds a secret, without that."""
+        if isinstance(value, list):
+            return [self._unwrapped(each) for each in value]
+        if not isinstance(value, str) or "{" not in value:
+            return value
+        inner = _Secrets()
+        try:
+            kept = json.loads(value, strict=False, parse_int=_number, object_pairs_hook=inner.left_out)
+        except (ValueError, RecursionError):
+            return value
+        self.found = self.found or inner.found
+        return json.dumps(kept, separators=(",", ":")) if inner.found else value
 
 
 def _is_use(resource: str, fields: dict[str, Any]) -> bool:

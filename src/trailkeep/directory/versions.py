@@ -18,7 +18,7 @@ from trailkeep.directory.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trailkeep.directory.held import Version
 
@@ -57,12 +57,11 @@ def changes(
     observation: Observation,
     *,
     whole: bool,
-    uncertain: Collection[str] = (),
 ) -> Iterator[Change]:
     """What a look at a list changes, given the newest version that is held of each object.
 
-    That an object is not in `seen` says something only where the list was read in full (`whole`) and the object is not
-    `uncertain`. Every new version starts after the one before it.
+    That an object is not in `seen` says something only where the list was read in full (`whole`). Every new version
+    starts after the one before it.
     """
     for identifier, now in seen.items():
         before = held.get(identifier)
@@ -80,7 +79,7 @@ def changes(
     if not whole:
         return
     for identifier, before in held.items():
-        if identifier in seen or identifier in uncertain or before.change == "gone":
+        if identifier in seen or before.change == "gone":
             continue
         last_seen_at = max(before.observed_at, observation.listed_at or before.observed_at)
         yield _change("gone", before, before.seen, observation.at, observation, last_seen_at=last_seen_at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from trailkeep.catalog import views
+from trailkeep.catalog import people, views
 from trailkeep.engines.dialects import Dialect
 from trailkeep.engines.portable import IN_CIDR
 
@@ -18,16 +18,29 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 
+def _without_names(view: str) -> str:
+    """The SELECT of a view of events with nobody's name: those come from a table that only Trailkeep makes."""
+    return people.without_names(view).partition(" AS\n")[2]
+
+
 def _with_one_unnest() -> str:
     """The view of resources with one table function for its two lists, and no star: every engine has that."""
-    before = views.EVENT_RESOURCES.partition(" AS\n")[2].partition("FROM (")[0]
-    names = re.findall(r"\w+", before.partition("SELECT")[2].partition('"position"')[0])
+    before = _without_names(views.EVENT_RESOURCES).partition("FROM (")[0]
+    names = re.findall(r"e\.(\w+)", before.partition('e."position"')[0])
     columns = ", ".join("e.id AS event_id" if name == "event_id" else f"e.{name}" for name in names)
     rows = 'every_event AS e CROSS JOIN UNNEST(e.resources) WITH ORDINALITY AS r(resource, "position")'
-    return f'{before}FROM (SELECT {columns}, resource, "position" FROM {rows})'  # noqa: S608 - the schema's own names
+    return f'{before}FROM (SELECT {columns}, resource, "position" FROM {rows}) AS e'  # noqa: S608 - the schema's own names
 
 
-VIEWS_INSTEAD = {"event_resources": _with_one_unnest()}
+WITHOUT_NAMES = {
+    "events": _without_names(views.EVENTS),
+    "event_resources": _without_names(views.EVENT_RESOURCES),
+}
+"""Texts of views for whoever has the archive's own tables alone."""
+
+NO_NAMES = "actor_name and actor_type are null: Trailkeep makes them of its directory"
+
+VIEWS_INSTEAD = WITHOUT_NAMES | {"event_resources": _with_one_unnest()}
 """Other texts of views, by their names."""
 
 _NETWORK = {

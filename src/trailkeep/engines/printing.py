@@ -92,16 +92,15 @@ def _values(question: Question, statement: guard.Statement, now: datetime) -> tu
 
 def _translated(sql: str, types: Mapping[str, str], dialect: Dialect) -> tuple[exp.Query, tuple[str, ...], list[str]]:
     """The tree to be written, the tables that it reads, and what is to be said of it."""
+    notes = [other_rules.NO_NAMES] if guard.names_actors(sql) else []
     if dialect is Dialect.SPARK:
         try:
-            found = portable.expand(sql)
-            return spark_rules.translate(found.tree, types, strict=False), found.tables, []
+            found = portable.expand(sql, instead=other_rules.WITHOUT_NAMES)
+            return spark_rules.translate(found.tree, types, strict=False), found.tables, notes
         except Untranslatable as error:
-            notes = [error.reason]
-    else:
-        notes = []
+            notes.append(error.reason)
     own = dialect is Dialect.DUCKDB
-    instead = None if own else other_rules.VIEWS_INSTEAD
+    instead = other_rules.WITHOUT_NAMES if own else other_rules.VIEWS_INSTEAD
     found = portable.expand(sql, instead=instead, as_written=False, all_macros=own)
     if own:
         return found.tree, found.tables, notes

@@ -119,6 +119,8 @@ def _complete(frame: Any, paths: list[str]) -> Any:
 
 
 def _from_catalog(session: Any, catalog: Catalog, name: str) -> Any:
-    rows = catalog.connection.sql(f"SELECT * FROM {views.name_of(name)}").to_arrow_table()  # noqa: S608 - quoted
+    schema_name, _, view = views.place_of(name).partition(".")
+    sql = f"SELECT * FROM {schema_name}.{views.name_of(view)}"  # noqa: S608 - quoted
+    rows = catalog.connection.sql(sql).to_arrow_table()
     described = ", ".join(f"`{field.name}` {spark_type(field.type)}" for field in rows.schema)
     return session.createDataFrame(rows, described) if rows.num_rows else session.createDataFrame([], described)

@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 from trailkeep.analysis import Stop
 from trailkeep.analysis.question import prepare
+from trailkeep.analysis.resolving import resolve
 from trailkeep.analysis.result import BATCH_ROWS, Result
-from trailkeep.catalog import Needs, open_catalog
+from trailkeep.catalog import Needs, open_catalog, views
 from trailkeep.coverage import coverage_tables, missing_for
 from trailkeep.engines import columns, portable, sources, spark_rules, spark_text
 from trailkeep.engines.parameters import spark_value, types_of
@@ -51,6 +52,7 @@ class SparkResult:
     def __init__(
         self, prepared: Prepared, rows: pa.Table, head: Head | None, missing: list[Missing], stop: Stop
     ) -> None:
+        self.resolved: list[str] = []
         self.parameters: dict[str, Any] = prepared.parameters
         self.span: Span | None = prepared.span
         self.asked: Span | None = prepared.asked
@@ -95,13 +97,18 @@ def open_result(
     watched = stop or Stop()
     watched.begin()
     try:
-        prepared = prepare(question, now)
+        asked = prepare(question, now)
+        prepared, resolved = archive.read_consistently(
+            lambda ledger: resolve(archive, ledger, asked, limits=limits, stop=watched)
+        )
         translated = _translate(prepared)
         expected = _expected(archive, prepared, now, watched)
         session = session_of(master)
-        return archive.read_consistently(
+        result = archive.read_consistently(
             lambda ledger: _open(archive, ledger, translated, expected, now, limits, watched, session)
         )
+        result.resolved = resolved
+        return result
     except BaseException:
         watched.end()
         raise
@@ -143,7 +150,8 @@ def _open(
     session: Any,
 ) -> SparkResult:
     prepared = translated.prepared
-    needs = Needs(tables=frozenset(translated.tables), functions=frozenset())
+    names = prepared.statement.asks_names
+    needs = Needs(tables=frozenset(map(views.place_of, translated.tables)), functions=frozenset(), names=names)
     extra = coverage_tables(ledger, now)
     with open_catalog(
         archive, ledger, extra=extra, span=prepared.span, limits=limits, needs=needs, watching=stop
@@ -151,13 +159,13 @@ def _open(
         stop.watch(None)
         tables = prepared.statement.tables
         missing = missing_for(tables, ledger, prepared.asked, now, open_ended=prepared.open_ended)
-        views: dict[str, str] = {}
+        placed: dict[str, str] = {}
         try:
             with _explained(catalog, stop):
-                views = sources.register(session, archive, catalog, translated.tables, prepared.span)
-                rows = _run(session, translated, views, stop)
+                placed = sources.register(session, archive, catalog, translated.tables, prepared.span)
+                rows = _run(session, translated, placed, stop)
         finally:
-            for view in views.values():
+            for view in placed.values():
                 session.catalog.dropTempView(view)
     return SparkResult(prepared, columns.as_expected(rows, expected), ledger.head, missing, stop)
 

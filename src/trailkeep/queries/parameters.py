@@ -260,6 +260,13 @@ def _uuid(written: Any, _now: datetime) -> str:
     return parsed
 
 
+def _id(written: Any, _now: datetime) -> str:
+    text = str(written) if isinstance(written, UUID) else _string(written).strip()
+    if not text:
+        raise ValueError
+    return text
+
+
 def _ip(written: Any, _now: datetime) -> str:
     return str(ipaddress.ip_address(written if not isinstance(written, str) else written.strip()))
 
@@ -307,6 +314,13 @@ TYPES: dict[str, _Type] = {
         read=_uuid,
         sample="6170692e-7363-616c-6577-61792e636f6d",
     ),
+    "principal": _Type(
+        wanted="a user or an application: an id, a name, an e-mail address, or an access key for whose it is",
+        read=_id,
+        sample="6170692e-7363-616c-6577-61792e636f6d",
+    ),
+    "project": _Type(wanted="a Project: its id or name", read=_id, sample="6170692e-7363-616c-6577-61792e636f6d"),
+    "resource": _Type(wanted="a resource: its id or name", read=_id, sample="6170692e-7363-616c-6577-61792e636f6d"),
     "ip": _Type(wanted="an IP address such as 192.0.2.1 or 2001:db8::1", read=_ip, sample="192.0.2.1"),
     "cidr": _Type(
         wanted="an IP address or a network such as 192.0.2.0/24 or 2001:db8::/32", read=_cidr, sample="192.0.2.0/24"

@@ -396,9 +396,9 @@ class Archive:
         self, question: Question, now: datetime, limits: Limits | None, timeout_seconds: float | None
     ) -> Asking:
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        if seconds is not None and not seconds > 0:
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
             raise UsageError(
-                f"timeout_seconds cannot be {seconds}", hint="Give a number of seconds, or None for no limit."
+                f"timeout_seconds cannot be {seconds!r}", hint="Give a number of seconds, or None for no limit."
             )
         return Asking(
             folder=self._reading(),

@@ -77,10 +77,12 @@ class Engine:
     def close(self) -> None:
         """Stop what is running and let go of the engine."""
         self._closed = True
-        with self._worker.idle():
-            if self._result is not None:
-                self._result.close()
-                self._result = None
+        self._worker.when_idle(self._let_go)
+
+    def _let_go(self) -> None:
+        if self._result is not None:
+            self._result.close()
+            self._result = None
 
     def _open(self, asking: Asking, at: Snapshot | None) -> None:
         def on(there: Snapshot) -> None:

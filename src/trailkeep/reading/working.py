@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from trailkeep.errors import TimeLimitReached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from trailkeep.analysis import Stop
 
 _T = TypeVar("_T")
 
@@ -24,7 +25,7 @@ _LOOK_EVERY_SECONDS = 0.1
 class Worker:
     """Runs one task at a time; its time limit counts only while a task runs."""
 
-    def __init__(self, stop: Callable[[], None], timeout_seconds: float | None) -> None:
+    def __init__(self, stop: Stop, timeout_seconds: float | None) -> None:
         self._stop = stop
         self._timeout_seconds = timeout_seconds
         self._left = timeout_seconds
@@ -32,14 +33,17 @@ class Worker:
         """Held by the thread that works."""
 
     def run(self, task: Callable[[], _T]) -> _T:
-        """What `task` returns, or raises. KeyboardInterrupt, and every other exception here, stops the task first."""
+        """What `task` returns, or raises. KeyboardInterrupt, and every other exception here, stops the task first.
+
+        One that does not stop, since a single call of a function can take the engine minutes, is left to itself.
+        """
         done: SimpleQueue[_Outcome] = SimpleQueue()
         thread = threading.Thread(target=self._work, args=(task, done), name="trailkeep query", daemon=True)
         thread.start()
         try:
             value, error = self._wait(done)
         except BaseException:
-            while thread.is_alive():
+            while thread.is_alive() and not self._stop.overdue():
                 self._stop()
                 thread.join(_LOOK_EVERY_SECONDS)
             raise
@@ -47,15 +51,21 @@ class Worker:
             raise error
         return cast("_T", value)
 
-    @contextlib.contextmanager
-    def idle(self) -> Iterator[None]:
-        """A block in which nothing runs; what runs is stopped first."""
+    def when_idle(self, task: Callable[[], None]) -> None:
+        """Do `task` while nothing runs; what runs is stopped first, and where it does not stop, `task` waits for it."""
         while not self._busy.acquire(timeout=_LOOK_EVERY_SECONDS):
             self._stop()
+            if self._stop.overdue():
+                threading.Thread(target=self._alone, args=(task,), name="trailkeep close", daemon=True).start()
+                return
         try:
-            yield
+            task()
         finally:
             self._busy.release()
+
+    def _alone(self, task: Callable[[], None]) -> None:
+        with self._busy:
+            task()
 
     def _work(self, task: Callable[[], Any], done: SimpleQueue[_Outcome]) -> None:
         with self._busy:

@@ -216,6 +216,9 @@ DIRECTORY_TABLES: dict[str, Table] = {
 }
 """The directory's tables by name, such as ``directory/users``."""
 
+OF_VERSIONS = frozenset({"id", "observed_at", "valid_from", "last_seen_at", "change", "ledger_seq", "raw"})
+"""The columns that every table of the directory has, and that say nothing of its own of an object."""
+
 STORED_TABLES: dict[str, Table] = {**TABLES, **DIRECTORY_TABLES}
 """Every table that the archive stores."""
 

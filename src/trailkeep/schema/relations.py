@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trailkeep.schema.directory import OF_VERSIONS, directory_table
 from trailkeep.schema.tables import REVISIONS, TABLES, engine_type
 
 if TYPE_CHECKING:
@@ -78,7 +79,18 @@ _SHAPE = (
         "Who acted: the principal of a call ($.principal.id), the user among the resources of a login; null where"
         " Scaleway itself did.",
     ),
-    _column("actor_name", "VARCHAR", "The actor's name where it is known; null today."),
+    _column(
+        "actor_name",
+        "VARCHAR",
+        "What the actor was called as of the event's time, by the directory, else by the events; the earliest known"
+        " name before that. Null where none is known.",
+    ),
+    _column(
+        "actor_type",
+        "VARCHAR",
+        "user, application, deleted (missing from the directory by the event's time) or unknown; null where nobody"
+        " acted.",
+    ),
     _column("source_ip", "VARCHAR", "The address; null for Kubernetes and system events.", "$.source_ip"),
     _column("user_agent", "VARCHAR", "What the caller said it was; null for system events.", "$.user_agent"),
     _column("product_name", "VARCHAR", "The product; null for logins.", "$.product_name"),
@@ -195,6 +207,125 @@ LEDGER = _view(
     _column("counters", "VARCHAR", "Every counter of the entry, as JSON text."),
 )
 
+_ID = _column("id", "VARCHAR", "Its id, as events have it; for an API key the access key.")
+_OF_ORGANIZATION = _column("organization_id", "VARCHAR", "The Organization.")
+_OBSERVED = (
+    _column("ledger_seq", "BIGINT", "The ledger entry that brought the version."),
+    _column("raw", "VARCHAR", "The object's JSON as the API sent it, without any secret.", "$"),
+)
+_PRINCIPAL = (
+    _column("id", "VARCHAR", "The actor_id of events."),
+    _OF_ORGANIZATION,
+    _column("type", "VARCHAR", "user or application; unknown for who is known by nothing but an id."),
+    _column("name", "VARCHAR", "The name, a user's e-mail address where there is none."),
+    _column("email", "VARCHAR", "A user's e-mail address."),
+    _column("status", "VARCHAR", "Whether a user's invitation was accepted."),
+)
+_SOURCE = "directory, or events: from the names among their resources, where the directory has none."
+
+PRINCIPALS = _view(
+    "principals",
+    "Users and applications as they were known last: from the directory, and who only events tell of.",
+    *_PRINCIPAL,
+    _column("created_at", "TIMESTAMP", "When it was created."),
+    _column("valid_from", "TIMESTAMP", "Since when it has been so."),
+    _column("deleted_at", "TIMESTAMP", "When the directory no longer listed it; null while it does."),
+    _column("first_acted_at", "TIMESTAMP", "Its first event that is held."),
+    _column("last_acted_at", "TIMESTAMP", "Its last event that is held."),
+    _column("events", "BIGINT", "How many events are held in which it acted."),
+    _column("source", "VARCHAR", "directory, or events for who was never in the directory that is held."),
+)
+
+PRINCIPAL_HISTORY = _view(
+    "principal_history",
+    "Users and applications over time, one row for each version.",
+    *_PRINCIPAL,
+    _column("valid_from", "TIMESTAMP", "From when on it was so, as far as is known."),
+    _column("valid_to", "TIMESTAMP", "Until when; null for what holds now."),
+    _column("gone_at", "TIMESTAMP", "valid_to, where the directory no longer listed it then."),
+    _column("source", "VARCHAR", _SOURCE),
+)
+
+RESOURCES_SEEN = _view(
+    "resources_seen",
+    "One row for every resource id that an event names.",
+    _column("id", "VARCHAR", "The resource's id."),
+    _OF_ORGANIZATION,
+    _column("type", "VARCHAR", "Its latest type."),
+    _column("name", "VARCHAR", "Its latest name."),
+    _column("first_seen_at", "TIMESTAMP", "The first event that names it."),
+    _column("last_seen_at", "TIMESTAMP", "The last event that names it."),
+    _column("events", "BIGINT", "How many events name it."),
+    _column(
+        "last_deleted_at",
+        "TIMESTAMP",
+        "The last sign of a deletion: its deleted_at, or a call Delete... on it that succeeded. Such a call may have"
+        " deleted a part of it.",
+    ),
+    _column("deleted_at", "TIMESTAMP", "last_deleted_at, where no call has succeeded on it since; else null."),
+)
+
+DIRECTORY_HISTORY = _view(
+    "directory_history",
+    "Every version of every object of the directory.",
+    _column("resource", "VARCHAR", "users, applications, groups, api_keys, policies, ssh_keys, projects or products."),
+    _ID,
+    _OF_ORGANIZATION,
+    _column("name", "VARCHAR", "What it was called."),
+    _column("valid_from", "TIMESTAMP", "From when on it is known to have been so."),
+    _column("valid_to", "TIMESTAMP", "Until when; null for what holds now."),
+    _column("change", "VARCHAR", "What began the version: first, changed or back."),
+    _column("gone_at", "TIMESTAMP", "valid_to, where it was no longer listed then."),
+    _column("observed_at", "TIMESTAMP", "When the list was read that shows the version."),
+    _column("last_seen_at", "TIMESTAMP", "When it was last recorded as listed; only with gone_at."),
+    *_OBSERVED,
+)
+
+LOGGABLE_METHODS = _view(
+    "loggable_methods",
+    "Since when and until when a method was on the list of those that leave events.",
+    _OF_ORGANIZATION,
+    _column("region", "VARCHAR", "The region that lists it."),
+    _column("product_name", "VARCHAR", "The product, as events have it."),
+    _column("service_name", "VARCHAR", "The API's service."),
+    _column("method_name", "VARCHAR", "The method."),
+    _column("listed_from", "TIMESTAMP", "When it was first seen on the list."),
+    _column("listed_to", "TIMESTAMP", "When it was first missing; null where it is listed now."),
+    _column(
+        "at_the_latest",
+        "BOOLEAN",
+        "Whether listed_from is the first look at the region's list: the method may have been on it long before.",
+    ),
+)
+
+
+def _current(resource: str) -> Relation:
+    """The view of what holds now of a resource of the directory."""
+    table = directory_table(resource)
+    typed = tuple(
+        SqlColumn(name=column.name, type=engine_type(column.type), description=column.description, path=column.path)
+        for column in table.columns
+        if column.name not in OF_VERSIONS
+    )
+    return _view(
+        resource,
+        f"The {resource.replace('_', ' ').replace('api', 'API').replace('ssh', 'SSH')} as they were known last, the"
+        " deleted ones among them.",
+        _ID,
+        _OF_ORGANIZATION,
+        *typed,
+        _column("valid_from", "TIMESTAMP", "Since when it has been so, or gone."),
+        _column("deleted_at", "TIMESTAMP", "When it was no longer listed; null while it is."),
+        _column("last_seen_at", "TIMESTAMP", "When it was last recorded as listed; only with deleted_at."),
+        _column("first_seen_at", "TIMESTAMP", "When a list showed it first."),
+        _column("observed_at", "TIMESTAMP", "When the list was read that shows this version."),
+        *_OBSERVED,
+    )
+
+
+CURRENT = ("projects", "api_keys", "groups", "policies", "ssh_keys")
+"""The resources that have a view of what holds now."""
+
 _STORED = {name: _of_table(table) for name, table in TABLES.items()}
 
 _FIRST = {
@@ -206,6 +337,12 @@ _FIRST = {
         _STORED["authentication_events"],
         _STORED["system_events"],
         REVISIONS_VIEW,
+        PRINCIPALS,
+        PRINCIPAL_HISTORY,
+        *map(_current, CURRENT),
+        RESOURCES_SEEN,
+        DIRECTORY_HISTORY,
+        LOGGABLE_METHODS,
         _STORED["quarantine"],
         COVERAGE,
         GAPS,

@@ -219,15 +219,17 @@ class _Taking:
         try:
             read = self._read(report)
             held = self._held(report)
-            if read.whole and read.pages > 1 and _missing(held, read):
-                # Records that come and go while pages are read can hide another even from a count that adds up.
-                read.take(self._read(report))
-            uncertain = self._add_rules(report, read) if report.resource == "policies" else frozenset()
+            if read.whole and _missing(held, read):
+                # Records that come and go while pages are read can hide another even from a count that adds up; so can
+                # a count of one short page.
+                read.take(self._read(report, to_the_end=True))
+            if report.resource == "policies":
+                self._add_rules(report, read)
         except RemoteError as error:
             self._fail(report, error)
             return
         self._note(report, read)
-        self._compare(report, look, read, held, uncertain)
+        self._compare(report, look, read, held)
 
     def _list(self, report: ListReport, **parameters: str) -> NumberedList:
         shared = {"organization_id": self._snapshot.organization_id, **parameters}
@@ -249,14 +251,15 @@ class _Taking:
             resource=report.resource,
         )
 
-    def _read(self, report: ListReport) -> ListRead:
+    def _read(self, report: ListReport, *, to_the_end: bool = False) -> ListRead:
         # Where the API has just failed again and again, the other lists are not given as long.
         retries = 0 if self._unavailable else None
         side_by_side, run = self._snapshot.concurrency, self._pool.map
-        read = self._list(report).read(side_by_side, run, retries=retries)
+        read = self._list(report).read(side_by_side, run, retries=retries, to_the_end=to_the_end)
         if report.resource == "ssh_keys":
             # Whether the list has disabled keys, or only this one has, is not known: whatever either shows is there.
-            read.take(self._list(report, disabled="true").read(side_by_side, run, retries=retries))
+            disabled = self._list(report, disabled="true")
+            read.take(disabled.read(side_by_side, run, retries=retries, to_the_end=to_the_end))
         return read
 
     def _held(self, report: ListReport) -> dict[str, Version]:
@@ -264,21 +267,16 @@ class _Taking:
         held = read_versions(writer.archive, writer.ledger, report.resource, self._snapshot.organization_id)
         return {each: version for each, version in held.items() if version.seen.region == report.region}
 
-    def _add_rules(self, report: ListReport, read: ListRead) -> frozenset[str]:
-        """Add each policy's rules; the ids of policies that went away meanwhile, of which nothing is said."""
-        uncertain: set[str] = set()
+    def _add_rules(self, report: ListReport, read: ListRead) -> None:
+        """Add each policy's rules. A policy without them was listed all the same: it may have gone meanwhile."""
         for identifier, rules in self._rules_of(list(read.elements)):
-            if isinstance(rules, NotOffered):
-                uncertain.add(identifier)
-                del read.elements[identifier]
-            elif isinstance(rules, RemoteError) or not rules.whole:
+            if isinstance(rules, RemoteError) or not rules.whole:
                 report.outcome = "partial"
                 report.error = report.error or (rules if isinstance(rules, RemoteError) else None)
             else:
                 policy = read.elements[identifier]
                 raws = [rule.raw for rule in rules.elements.values()]
                 read.elements[identifier] = read_object("policies", policy.raw, rules=raws)
-        return frozenset(uncertain)
 
     def _rules_of(self, policy_ids: list[str]) -> Iterator[tuple[str, ListRead | RemoteError]]:
         for start in range(0, len(policy_ids), RULES_AT_ONCE):
@@ -334,14 +332,13 @@ class _Taking:
         look: Look | None,
         read: ListRead,
         held: dict[str, Version],
-        uncertain: frozenset[str],
     ) -> None:
         observation = Observation(
             at=read.at or self._started_at,
             looked_at=parse_moment(look.whole.began_at) if look and look.whole else None,
             listed_at=parse_moment(look.whole.at) if look and look.whole else None,
         )
-        made = list(changes(report.resource, held, read.elements, observation, whole=read.whole, uncertain=uncertain))
+        made = list(changes(report.resource, held, read.elements, observation, whole=read.whole))
         for change in made:
             report.counters[change.change] += 1
         if made:

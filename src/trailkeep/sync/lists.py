@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trailkeep.directory import Seen, read_object
+from trailkeep.errors import NotOffered, RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,14 +70,18 @@ class NumberedList:
     in_one_answer: bool = False
     """Whether the list knows no pages: then it is complete also where it does not count itself."""
 
-    def read(self, side_by_side: int, run: Callable[..., Any], *, retries: int | None = None) -> ListRead:
+    def read(
+        self, side_by_side: int, run: Callable[..., Any], *, retries: int | None = None, to_the_end: bool = False
+    ) -> ListRead:
         """Read the list until it adds up, `READS` times at most.
 
-        `run` is ``map``, or that of a pool for `side_by_side` pages at once. Raises RemoteError and Stopped.
+        `run` is ``map``, or that of a pool for `side_by_side` pages at once. With `to_the_end` no page is too short to
+        be followed by another. Raises RemoteError and Stopped.
         """
         found = ListRead()
+        smallest_full = 1 if to_the_end else SMALLEST_FULL_PAGE
         for _ in range(READS):
-            latest = self._read_once(side_by_side, run, retries)
+            latest = self._read_once(side_by_side, run, retries, smallest_full)
             latest.began_at = found.began_at or latest.began_at
             latest.elements = found.elements | latest.elements
             found = latest
@@ -84,7 +89,9 @@ class NumberedList:
                 break
         return found
 
-    def _read_once(self, side_by_side: int, run: Callable[..., Any], retries: int | None) -> ListRead:
+    def _read_once(
+        self, side_by_side: int, run: Callable[..., Any], retries: int | None, smallest_full: int
+    ) -> ListRead:
         found = ListRead()
         ids: set[str] = set()
         counted = self._take(found, ids, self._page(1, retries))
@@ -94,7 +101,7 @@ class NumberedList:
         while not self.in_one_answer and last and number <= MOST_PAGES:
             total = counted[1]
             if total is None:
-                total = received + (last >= SMALLEST_FULL_PAGE)
+                total = received + 1
             known = len(ids)
             if received >= total:
                 break
@@ -116,21 +123,34 @@ class NumberedList:
         if self.in_one_answer:
             found.whole = not found.rejected and len(ids) == received and whole_total in (None, len(ids))
         else:
-            found.whole = adds_up and (last < SMALLEST_FULL_PAGE or self._ends(found, ids, number, retries))
+            found.whole = adds_up and (last < smallest_full or self._ends(found, ids, number, retries))
         return found
 
     def _ends(self, found: ListRead, ids: set[str], number: int, retries: int | None) -> bool:
         """Whether the page after the last brings nothing new: a count that is too low would hide the rest."""
         known = len(ids)
-        self._take(found, ids, self._page(number, retries))
-        return len(ids) == known
+        if self._take(found, ids, self._page(number, retries))[0] == 0:
+            return True
+        if len(ids) > known:
+            return False
+        # It repeats what was seen, so that only the count tells that this is all; unless it counts what an answer has.
+        smallest = self._page(1, retries, size=1)
+        return smallest is not None and len(smallest.elements) == 1 and smallest.total == known
 
-    def _page(self, number: int, retries: int | None) -> Listing:
-        pages = {} if self.in_one_answer else {"page": str(number), "page_size": str(PAGE_SIZE)}
-        return self.client.listing(self.path, self.key, {**self.parameters, **pages}, retries=retries)
+    def _page(self, number: int, retries: int | None, *, size: int = PAGE_SIZE) -> Listing | None:
+        """A page; None where the API refuses a further one: so it may say that there is none."""
+        pages = {} if self.in_one_answer else {"page": str(number), "page_size": str(size)}
+        try:
+            return self.client.listing(self.path, self.key, {**self.parameters, **pages}, retries=retries)
+        except (NotOffered, RequestRefused):
+            if number == 1:
+                raise
+            return None
 
-    def _take(self, found: ListRead, ids: set[str], page: Listing) -> tuple[int, int | None]:
+    def _take(self, found: ListRead, ids: set[str], page: Listing | None) -> tuple[int, int | None]:
         """Add a page; how many elements it has, and how many the whole list has."""
+        if page is None:
+            return 0, 0
         moment = page.server_date or page.received_at
         found.began_at = moment if found.began_at is None else min(found.began_at, moment)
         found.at = moment if found.at is None else max(found.at, moment)

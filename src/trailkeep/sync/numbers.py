@@ -5,7 +5,8 @@ Three rules keep a claim true, whatever happens between two answers:
 1. One answer is one moment of the log. Reading steps from answer to answer by time: each asks for the first page from
    just before the last record of the one before. It must hold that record again, and the counts of both answers must
    leave no room for a record between them. Only then is the time up to that record proven.
-2. The end is believed only when as many records were read as the API counts, and a further page brings nothing new.
+2. The end is believed only when as many records were read as the API counts, and a further page brings nothing new;
+   where that repeats records, the count must be the same when one record is asked for.
 3. Where time does not lead on (more records at one moment than a page holds, bounds or order that are ignored), the
    pages are read by their numbers. Nothing is proven until one pass over all pages brought as many records as every
    page counted, and, where it took several pages, the next pass brought the very same ones.
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 LOG_KEPT = timedelta(days=LOG_KEPT_DAYS)
 STUMBLES = 2
 """How often a step is tried again before the pages are read by their numbers."""
+
+MOST_PAGES = 10_000
+"""Pages that are read by their numbers in one pass."""
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -84,6 +88,8 @@ class NumberCursor(Cursor):
         self._refused: int | None = None
         """The number of a page that the API refused: there is none, if what was read before it adds up."""
         self._stalls = 0
+        self._asks_count = False
+        """Whether one record is asked for, only to see that the count is not that of an answer."""
         self.looks_back = not self._reaches_back
         if self.looks_back:
             self.size = 1
@@ -132,7 +138,10 @@ class NumberCursor(Cursor):
         keys = frozenset([*times, *(hash(each.raw) for each in rejects)])
         if times:
             self._earliest = min([*times.values(), *([self._earliest] if self._earliest else [])])
-        reached = self._count(page, keys) if self._counting else self._walk(page, keys, times)
+        if self._asks_count:
+            reached = self._check_count(page, keys)
+        else:
+            reached = self._count(page, keys) if self._counting else self._walk(page, keys, times)
         if reached is not None and not self._reaches_back:
             # Nothing tells a silence before the earliest record from records that the API no longer keeps.
             begin = min(self._earliest or self._kept_from, self._kept_from)
@@ -182,9 +191,28 @@ class NumberCursor(Cursor):
     def _confirm(self, page: Page, keys: frozenset[int]) -> datetime | None:
         """Take a further page for the proof that there is none; the window's end, if it is one."""
         if keys <= self._seen and (page.total == self._total or not (keys or page.total)):
+            return self._end(keys)
+        self._stumble()
+        return None
+
+    def _end(self, keys: frozenset[int]) -> datetime | None:
+        """The window's end, where the last answer held no records.
+
+        Where it repeats some, only the count tells that they are all; and that might be of what an answer holds.
+        """
+        if not keys:
             self.finished = True
             return self.window.end
-        self._stumble()
+        self._asks_count, self.size = True, 1
+        self._ask(1)
+        return None
+
+    def _check_count(self, page: Page, keys: frozenset[int]) -> datetime | None:
+        self._asks_count, self.size = False, PAGE_SIZE
+        if len(keys) <= 1 and page.total == self._total:
+            self.finished = True
+            return self.window.end
+        self._stall(None)
         return None
 
     def _count(self, page: Page, keys: frozenset[int]) -> datetime | None:
@@ -195,19 +223,25 @@ class NumberCursor(Cursor):
         new = keys - self._seen
         self._seen |= new
         self._pages += bool(new)
-        if (
+        counts_nothing = self._total is None and page.total is None
+        if not counts_nothing and (
             self._total is None
             or len(self._seen) > self._total
             or not (page.total == self._total or is_behind_the_last)
         ):
             self._stall(None)
-        elif new and self._page_number + 1 != self._refused:
+        elif new and self._page_number + 1 != self._refused and self._page_number < MOST_PAGES:
             self._ask(self._page_number + 1)
+        elif counts_nothing:
+            # All that there seems to be is kept, and nothing is claimed.
+            raise RemoteUnavailable(
+                f"{self.window.stream}: the API does not count its records: nothing tells whether all were read",
+                hint="What was read is kept.",
+            )
         elif len(self._seen) != self._total:
             self._stall(None)
         elif self._pages <= 1 or self._seen == self._last_pass:
-            self.finished = True
-            return self.window.end
+            return self._end(keys)
         else:
             self._last_pass = self._seen
             self._ask(1)

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pyarrow as pa
 
 
@@ -37,6 +39,13 @@ BINARY = {ResultFormat.PARQUET: "Parquet", ResultFormat.ARROW: "Arrow"}
 """What is not for a terminal, by the name that people know it by."""
 
 
+class Naming(Protocol):
+    """Knows names for ids."""
+
+    def shown(self, texts: Iterable[str]) -> dict[str, str]:
+        """Each of the texts that is an id with a name as ``name (id)``."""
+
+
 class ResultWriter(Protocol):
     """Writes one result; `close` writes what comes after the last row, and leaves the sink open."""
 
@@ -56,12 +65,14 @@ def writer_for(
     terminal: bool = False,
     full: bool = False,
     vertical: bool = False,
+    names: Naming | None = None,
     spreadsheet_safe: bool = False,
 ) -> ResultWriter:
     """The writer of a format to `sink`.
 
     `width` is the terminal's, where one shows the result: a table is laid out to fit it. With `full` a table leaves
-    nothing out, with `vertical` it shows one row at a time; `spreadsheet_safe` is for CSV that a spreadsheet opens.
+    nothing out, with `vertical` it shows one row at a time, with `names` it has these beside ids; `spreadsheet_safe` is
+    for CSV that a spreadsheet opens.
     """
     match form:
         case ResultFormat.CSV:
@@ -87,8 +98,8 @@ def writer_for(
         case ResultFormat.TABLE if vertical:
             from trailkeep.cli.results.vertical import VerticalWriter
 
-            return VerticalWriter(sink, schema, width=width)
+            return VerticalWriter(sink, schema, width=width, names=names)
         case ResultFormat.TABLE:
             from trailkeep.cli.results.table import TableWriter
 
-            return TableWriter(sink, schema, width=width, terminal=terminal, full=full)
+            return TableWriter(sink, schema, width=width, terminal=terminal, full=full, names=names)

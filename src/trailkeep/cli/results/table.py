@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from trailkeep.cli.results import Naming
+
 MAX_CELL_CHARACTERS = 500
 """A cell is cut here whatever the width, unless the table is to be full: `raw` can hold a megabyte."""
 MAX_NAME_WIDTH = 40
@@ -43,8 +45,18 @@ class TableWriter:
     line, and columns that do not fit beside each other stand below each other.
     """
 
-    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, width: int | None, terminal: bool, full: bool) -> None:
+    def __init__(
+        self,
+        sink: BinaryIO,
+        schema: pa.Schema,
+        *,
+        width: int | None,
+        terminal: bool,
+        full: bool,
+        names: Naming | None = None,
+    ) -> None:
         self._sink = sink
+        self._naming = names
         self._schema = schema
         self._width = width
         self._terminal = terminal
@@ -63,7 +75,7 @@ class TableWriter:
         if not self._full:
             self._say_cut(columns)
             columns = [[_shortened(text) for text in column] for column in columns]
-        widths = self._widths(columns)
+        columns, widths = self._with_names(columns, self._widths(columns))
         if self._full and len(widths) < len(columns):
             self._write_vertically()
             return
@@ -76,6 +88,23 @@ class TableWriter:
 
     def _places(self) -> range:
         return range(len(self._names))
+
+    def _with_names(self, columns: list[list[str]], widths: list[int]) -> tuple[list[list[str]], list[int]]:
+        """The columns with names beside the ids, each column only where that costs no other its place or a cut."""
+        if self._naming is None:
+            return columns, widths
+        named = self._naming.shown(text for column in columns for text in column)
+        named = {each: shown(text) for each, text in named.items()}
+        for at, column in enumerate(columns):
+            if at >= len(widths) or not any(text in named for text in column):
+                continue
+            tried = [*columns[:at], [named.get(text, text) for text in column], *columns[at + 1 :]]
+            content = max(map(width_of, tried[at]))
+            wider = self._widths(tried)
+            cost = any(new < old for new, old in zip(wider, widths, strict=False))
+            if len(wider) == len(widths) and wider[at] >= content and not cost:
+                columns, widths = tried, wider
+        return columns, widths
 
     def _widths(self, columns: Sequence[Sequence[str]]) -> list[int]:
         """The widths of the columns that are shown."""
@@ -124,7 +153,7 @@ class TableWriter:
         from trailkeep.cli.results.vertical import VerticalWriter
 
         diagnostics.say(f"{len(self._names)} columns do not fit beside each other: shown below each other")
-        writer = VerticalWriter(self._sink, self._schema, width=self._width)
+        writer = VerticalWriter(self._sink, self._schema, width=self._width, names=self._naming)
         for batch in self._batches:
             writer.write(batch)
         writer.close()

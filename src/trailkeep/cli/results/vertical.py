@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from trailkeep.cli.results import Naming
+
 RULE_WIDTH = 80
 MAX_NAME_WIDTH = 40
 """A longer column name stands on a line of its own, above its value."""
@@ -32,8 +34,9 @@ class VerticalWriter:
     Valid JSON gets line breaks and indents, and no other change: its keys, their order and every digit stay.
     """
 
-    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, width: int | None) -> None:
+    def __init__(self, sink: BinaryIO, schema: pa.Schema, *, width: int | None, names: Naming | None = None) -> None:
         self._sink = sink
+        self._naming = names
         self._names = [shown(name) for name in schema.names]
         self._rule = min(width or RULE_WIDTH, RULE_WIDTH)
         room = MAX_NAME_WIDTH if width is None else min(MAX_NAME_WIDTH, max(width // 2 - len(_MARK), 1))
@@ -43,12 +46,23 @@ class VerticalWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write some rows."""
-        for row in zip(*(cells(column) for column in batch.columns), strict=True):
+        columns = [cells(column) for column in batch.columns]
+        named = self._named(columns)
+        for row in zip(*columns, strict=True):
             self._rows += 1
-            self._sink.write(encoded("".join(line + "\n" for line in self._lines(row))))
+            texts = tuple(text if text is None else named.get(text, text) for text in row)
+            self._sink.write(encoded("".join(line + "\n" for line in self._lines(texts))))
 
     def close(self) -> None:
         """Nothing comes after the last row."""
+
+    def _named(self, columns: list[list[str | None]]) -> dict[str, str]:
+        """The ids with their names, where both fit a line."""
+        if self._naming is None:
+            return {}
+        named = self._naming.shown(text for column in columns for text in column if text is not None)
+        room = self._value_width
+        return {each: text for each, text in named.items() if room is None or width_of(shown(text)) <= room}
 
     def _lines(self, row: tuple[str | None, ...]) -> Iterator[str]:
         yield f"─[ {self._rows} ]".ljust(self._rule, "─")

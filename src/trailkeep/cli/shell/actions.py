@@ -138,7 +138,7 @@ def _show(session: Session, _called: Called) -> None:
         "limit": str(options.limit or "off"),
         "since": options.since or "off",
         "until": options.until or "off",
-        **{name: "on" if getattr(options, name) else "off" for name in ("vertical", "full", "timing")},
+        **{name: "on" if getattr(options, name) else "off" for name in ("vertical", "full", "ids", "timing")},
         "once": str(options.once or "off"),
         **{f"${name}": value for name, value in sorted(options.parameters.items())},
     }
@@ -178,6 +178,7 @@ ACTIONS: dict[str, Callable[[Session, Called], None]] = {
     ".limit": _limit,
     ".vertical": _switch,
     ".full": _switch,
+    ".ids": _switch,
     ".timing": _switch,
     ".once": _once,
     ".head": _head,

@@ -107,6 +107,13 @@ COMMANDS = {
             choices=_SWITCH,
         ),
         DotCommand(
+            name=".ids",
+            usage="[on|off]",
+            summary="Show ids alone in tables, without the names of principals and Projects.",
+            takes=Takes.CHOICE,
+            choices=_SWITCH,
+        ),
+        DotCommand(
             name=".timing",
             usage="[on|off]",
             summary="Say after each result how many rows it has and how long it took.",

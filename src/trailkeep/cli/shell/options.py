@@ -17,6 +17,8 @@ class Options:
     """None for as many as a table shows, or all rows in any other format."""
     vertical: bool = False
     full: bool = False
+    ids: bool = False
+    """Whether tables show ids alone, without names."""
     timing: bool = False
     since: str | None = None
     until: str | None = None

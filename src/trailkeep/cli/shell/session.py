@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.query import TABLE_ROWS
 from trailkeep.cli.results import BINARY, SUFFIXES, ResultFormat
-from trailkeep.cli.running import Delivery, deliver, say_missing
+from trailkeep.cli.running import Delivery, deliver, say_blind_spots, say_missing
 from trailkeep.cli.shell import actions
 from trailkeep.cli.shell.dots import parse_dot
 from trailkeep.cli.shell.saved import SavedQueries
@@ -82,6 +82,7 @@ class Session:
                 vertical=options.vertical,
                 full=options.full,
                 talk=False,
+                names=not options.ids,
                 limits=self._limits,
             ),
             stop=Stop(timeout_seconds=self._timeout_seconds),
@@ -118,6 +119,4 @@ class Session:
         elif took or form is ResultFormat.TABLE:
             diagnostics.say(rows + took)
         say_missing(self._told.news(delivered.missing))
-        if delivered.rows == 0 and question.saved is not None:
-            for blind_spot in question.saved.blind_spots:
-                diagnostics.say(f"no row does not rule this out: {blind_spot}")
+        say_blind_spots(question, delivered)

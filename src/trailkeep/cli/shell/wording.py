@@ -12,7 +12,7 @@ _WORDS = (
     (re.compile(r"^Add -p (\w+)=VALUE\."), r"Write .param \1=VALUE first."),
     (re.compile(r"^Add -p (\w+)=VALUE:"), r"Add \1=VALUE to .run:"),
     (re.compile(r"-p (\w+)="), r"\1="),
-    (re.compile(r"--(since|until|limit|format|full|vertical)\b"), r".\1"),
+    (re.compile(r"--(since|until|limit|format|full|vertical|ids)\b"), r".\1"),
     (re.compile(r"--output\b"), ".once"),
     (re.compile(r"allow more time: --timeout"), "start the shell with --timeout"),
     (re.compile(r"`trailkeep queries`"), "`.queries`"),
