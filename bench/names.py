@@ -47,8 +47,10 @@ PAIRS = {
         "actor_id, actor_name",
     ),
     "one day's events in order": (
-        "SELECT recorded_at, actor_id, action, source_ip, id FROM events"
-        " WHERE recorded_at >= TIMESTAMP '2025-03-02' AND recorded_at < TIMESTAMP '2025-03-03' ORDER BY ALL",
+        (
+            "SELECT recorded_at, actor_id, action, source_ip, id FROM events"
+            " WHERE recorded_at >= TIMESTAMP '2025-03-02' AND recorded_at < TIMESTAMP '2025-03-03' ORDER BY ALL"
+        ),
         "actor_id",
         "actor_id, actor_name, actor_type",
     ),

@@ -40,7 +40,7 @@ RUN = "0" * 32
 FIRST = datetime(2026, 1, 10, tzinfo=UTC)
 PURGE_BEFORE = FIRST + timedelta(days=1, hours=2)
 
-KILLS = 15
+KILLS = 10
 
 STRIDE = 20
 """How many operations of the writer that mends lie between two power cuts, on average."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +345,11 @@ wild = st.one_of(
 )
 
 
+@cache
+def engine() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
 @settings(max_examples=150)
 @given(st.lists(st.tuples(wild, wild), min_size=1, max_size=6))
 def test_json_columns_are_always_json_to_the_database(pairs: list[tuple[bytes, bytes]]) -> None:
@@ -352,11 +358,11 @@ def test_json_columns_are_always_json_to_the_database(pairs: list[tuple[bytes, b
     rows = to_rows("api", arrivals)
     infos = [each["info"] for resources in rows["resources"].to_pylist() for each in resources]
     texts = pa.table({"text": pa.array([*rows["request_body"].to_pylist(), *infos], pa.string())})
-    con = duckdb.connect()
+    con = engine()
     con.register("texts", texts)
     bad = con.execute("SELECT text FROM texts WHERE text IS NOT NULL AND NOT json_valid(text)").fetchall()
     con.execute("SELECT text->>'$.a', json_keys(text::JSON) FROM texts").fetchall()
-    con.close()
+    con.unregister("texts")
     assert bad == []
     assert [each["raw"].encode() for each in rows.to_pylist()] + [each.raw for each in rejects] == raws
 

@@ -526,17 +526,6 @@ def test_whatever_the_api_says_only_what_adds_up_is_claimed(world: World, name: 
     assert Archive.open(world.path).ledger().entries[-1].streams[-1].outcome == "read"
 
 
-def test_a_log_that_does_not_count_itself_is_kept_and_not_claimed(world: World) -> None:
-    fill(world, count=40)
-    world.emulator.faults = Faults(log_total="absent", max_page_size=9)
-    assert outcome_of(sync(world)) == "failed"
-    entries = Archive.open(world.path).ledger().entries
-    assert not [span for entry in entries for span in entry.coverage if span.kind == "iam"]
-    held = [row["raw"].encode() for row in world.rows(*LOG)]
-    assert len(held) > 40
-    assert set(held) <= set(world.emulator.truth(*LOG))
-
-
 rates = st.sampled_from([When(rate=0.1), When(rate=0.3), When(first=3), When(every=4), When(requests=[4, 5, 9])])
 CHOICES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(
