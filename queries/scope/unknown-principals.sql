@@ -4,6 +4,8 @@ description = """
 Who acted in events and was in no look at the directory: made and deleted between two looks, of another Organization,
 or from before the first look. The name is what events gave it, where they did.
 """
+question = 3
+attack = ["T1078.004"]
 severity = "medium"
 false_positives = ["Everybody, where the directory was never read: compare with trailkeep status."]
 blind_spots = ["Principals that were deleted before the first look at the directory look the same as short-lived ones."]

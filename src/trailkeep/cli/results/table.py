@@ -21,7 +21,7 @@ from trailkeep.cli.results.layout import (
 from trailkeep.cli.results.values import cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -31,17 +31,22 @@ MAX_CELL_CHARACTERS = 500
 """A cell is cut here whatever the width, unless the table is to be full: `raw` can hold a megabyte."""
 MAX_NAME_WIDTH = 40
 """Values up to this width and without blanks are ids, addresses and names: of no use when they are cut."""
+MAX_SHORT_NAME_WIDTH = 16
+"""The same where columns would be left out otherwise: an IPv4 address stays whole."""
 _TEXT = re.compile(r"[\s{\[]")
 _NUMBERS = ("int", "uint", "float", "double", "decimal", "halffloat")
 _TIMES = ("timestamp", "date", "time")
+_FRACTION = re.compile(r"(?<=:\d\d)\.\d+(?=Z$)")
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class TableWriter:
     """Keeps the rows until `close`, so give it few; null is an empty cell and the empty string is ``""``.
 
-    Where the columns do not fit the terminal, times, numbers, ids and names stay whole, longer text is cut, and the
-    last columns are left out and named on stderr. A full table cuts and leaves out nothing: cells go on in the next
+    Where the columns do not fit the terminal, times, numbers, ids and names stay whole and longer text is cut. Where
+    that is not enough, ids are shown by their beginning or their name, and times to the second; only then are the last
+    columns left out and named on stderr. A full table cuts and leaves out nothing: cells go on in the next
     line, and columns that do not fit beside each other stand below each other.
     """
 
@@ -64,6 +69,7 @@ class TableWriter:
         self._names = [shown(name) for name in schema.names]
         self._numeric = [str(field.type).startswith(_NUMBERS) for field in schema]
         self._batches: list[pa.RecordBatch] = []
+        self._whole = MAX_NAME_WIDTH
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take some rows."""
@@ -75,11 +81,17 @@ class TableWriter:
         if not self._full:
             self._say_cut(columns)
             columns = [[_shortened(text) for text in column] for column in columns]
-        columns, widths = self._with_names(columns, self._widths(columns))
+        named = self._named(columns)
+        columns, widths = self._fitted(columns, self._widths(columns))
+        columns, widths = self._with_names(columns, widths, named)
         if self._full and len(widths) < len(columns):
             self._write_vertically()
             return
         self._write_lines(self._lines(columns, widths))
+        if self._whole < MAX_NAME_WIDTH:
+            diagnostics.say(
+                "ids and times are shortened to fit the terminal: add --full or --vertical to have them whole"
+            )
         if hidden := self._names[len(widths) :]:
             diagnostics.say(
                 f"{len(hidden)} of {len(columns)} columns do not fit the terminal: {', '.join(hidden)}; "
@@ -89,21 +101,46 @@ class TableWriter:
     def _places(self) -> range:
         return range(len(self._names))
 
-    def _with_names(self, columns: list[list[str]], widths: list[int]) -> tuple[list[list[str]], list[int]]:
-        """The columns with names beside the ids, each column only where that costs no other its place or a cut."""
-        if self._naming is None:
+    def _fitted(self, columns: list[list[str]], widths: list[int]) -> tuple[list[list[str]], list[int]]:
+        """The columns with shorter ids and times, where more of the columns fit the terminal so."""
+        if self._full or len(widths) == len(columns):
             return columns, widths
-        named = self._naming.shown(text for column in columns for text in column)
-        named = {each: shown(text) for each, text in named.items()}
-        for at, column in enumerate(columns):
-            if at >= len(widths) or not any(text in named for text in column):
-                continue
-            tried = [*columns[:at], [named.get(text, text) for text in column], *columns[at + 1 :]]
-            content = max(map(width_of, tried[at]))
-            wider = self._widths(tried)
-            cost = any(new < old for new, old in zip(wider, widths, strict=False))
-            if len(wider) == len(widths) and wider[at] >= content and not cost:
-                columns, widths = tried, wider
+        shorter = [[_short(text) for text in column] for column in columns]
+        self._whole = MAX_SHORT_NAME_WIDTH
+        narrower = self._widths(shorter)
+        if len(narrower) > len(widths):
+            return shorter, narrower
+        self._whole = MAX_NAME_WIDTH
+        return columns, widths
+
+    def _named(self, columns: list[list[str]]) -> dict[str, str]:
+        """What stands for an id that has a name, for the id and for its beginning."""
+        if self._naming is None:
+            return {}
+        named = {
+            each: shown(text)
+            for each, text in self._naming.shown(text for column in columns for text in column).items()
+        }
+        short: dict[str, str] = {}
+        for each, text in named.items():
+            # Two ids may begin alike: neither has its name then.
+            short[_short(each)] = "" if _short(each) in short else text.replace(each, _short(each))
+        return named | {each: text for each, text in short.items() if text}
+
+    def _with_names(
+        self, columns: list[list[str]], widths: list[int], named: Mapping[str, str]
+    ) -> tuple[list[list[str]], list[int]]:
+        """The columns with names beside the ids, each column only where that costs no other its place or a cut."""
+        shortened = self._whole < MAX_NAME_WIDTH
+        alone = {each: text[: -len(f" ({each})")] for each, text in named.items()} if shortened else {}
+        for at in range(len(widths)):
+            for known in (named, alone):
+                tried = [*columns[:at], [known.get(text, text) for text in columns[at]], *columns[at + 1 :]]
+                wider = self._widths(tried)
+                whole = max(map(width_of, tried[at]), default=0) <= wider[at] if len(wider) == len(widths) else False
+                if whole and not any(new < old for new, old in zip(wider, widths, strict=True)):
+                    columns, widths = tried, wider
+                    break
         return columns, widths
 
     def _widths(self, columns: Sequence[Sequence[str]]) -> list[int]:
@@ -123,7 +160,7 @@ class TableWriter:
     def _stays_whole(self, at: int, column: Sequence[str], content: int) -> bool:
         if self._numeric[at] or str(self._schema.field(at).type).startswith(_TIMES):
             return True
-        return content <= MAX_NAME_WIDTH and not any(_TEXT.search(text) for text in column)
+        return content <= self._whole and not any(_TEXT.search(text) for text in column)
 
     def _lines(self, columns: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
         fit = folded if self._full and self._width is not None else _cut_to_one
@@ -168,6 +205,11 @@ class TableWriter:
 
 def _cut_to_one(text: str, width: int) -> list[str]:
     return [cut(text, width)]
+
+
+def _short(text: str) -> str:
+    """An id by its beginning, a time to the second, and anything else as it is."""
+    return f"{text[:8]}…" if len(text) == 36 and _ID.fullmatch(text) else _FRACTION.sub("", text)
 
 
 def _shortened(text: str) -> str:
