@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,9 @@ from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+# The archives here hold a few rows and claim next to nothing: that much is missing is not what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore::trailkeep.reading.CoverageWarning")
 
 DUCKDB = Path(sys.executable).with_name("duckdb")
 DAY = timedelta(days=1)
@@ -215,8 +217,7 @@ class TestPolars:
             for table, frame in tables_of(frames(text)).items():
                 columns = frame.collect_schema().names()
                 selected = ", ".join(f'"{column}"' for column in columns)
-                with warnings.catch_warnings(action="ignore", category=api.CoverageWarning):
-                    assert_frame_equal(frame.collect(), own.sql(f"SELECT {selected} FROM {table}").pl())
+                assert_frame_equal(frame.collect(), own.sql(f"SELECT {selected} FROM {table}").pl())
 
     def test_a_partition_prunes_files(self, tmp_path: Path) -> None:
         archive = filled(tmp_path / "archive")
@@ -240,8 +241,9 @@ class TestFiles:
         init = tmp_path / "connect.sql"
         init.write_text(script(archive))
         # The view of revisions joins; what it is made of is counted.
+        apart = {name for name in rows if name == "revisions" or name.startswith("directory_")}
         counts = ", ".join(
-            f"(SELECT count(*) FROM {'parts.' if name == 'revisions' or name.startswith('directory_') else ''}{name}) AS {name}" for name in rows
+            f"(SELECT count(*) FROM {'parts.' if name in apart else ''}{name}) AS {name}" for name in rows
         )
         assert duckdb_cli(init, f"SELECT {counts}") == [rows]
         scans = frames(connect.polars_script(live))

@@ -136,7 +136,10 @@ class Missing:
         return f"{self.stream or 'every stream'}: {self.span} is not in the archive: it was {self.reason}"
 
 
-OF_EVENTS = frozenset("api_events authentication_events system_events events event_resources revisions".split())
+OF_EVENTS = frozenset(
+    "api_events authentication_events system_events events event_resources revisions principals principal_history "
+    "resources_seen".split()
+)
 OF_LOGS = frozenset({"iam_logs"})
 """The tables whose rows are missing where a stream of the trail, or IAM's log, was not read."""
 
