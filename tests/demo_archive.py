@@ -43,7 +43,8 @@ def clock() -> datetime:
 def environment(**more: str) -> dict[str, str]:
     """An environment without anybody's settings, where a warning is an error."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SCW_", "TRAILKEEP_", "XDG_"))}
-    return kept | {"HOME": "/nonexistent", "PYTHONWARNINGS": "error", "COLUMNS": "100"} | more
+    fixed = {"HOME": "/nonexistent", "PYTHONWARNINGS": "error", "COLUMNS": "100"}
+    return kept | fixed | {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]} | more
 
 
 def reaching(served: Served, organization_id: str) -> dict[str, str]:

@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SCW_", "TRAILKEEP_", "XDG_"))}
-    return kept | {"HOME": "/nonexistent", "PYTHONWARNINGS": "error", "COLUMNS": "100"} | more
+    fixed = {"HOME": "/nonexistent", "PYTHONWARNINGS": "error", "COLUMNS": "100"}
+    return kept | fixed | {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]} | more
 
 
 def run(folder: Path, *arguments: str, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:

@@ -19,7 +19,7 @@ SELECT
         list_distinct(flatten(list_transform(rules, lambda r: r.permission_set_names))),
         lambda s: NOT list_contains($allowed, s)
     )) AS beyond,
-    list_distinct(flatten(list_transform(rules, lambda r: r.project_ids))) AS project_ids,
+    list_sort(list_distinct(flatten(list_transform(rules, lambda r: r.project_ids)))) AS project_ids,
     valid_from, deleted_at
 FROM policies
 WHERE rules IS NULL

@@ -74,6 +74,8 @@ def demo(
             "SCW_DEFAULT_ORGANIZATION_ID": organization.organization_id,
             # The settings of whoever runs the demo must not reach it.
             "XDG_CONFIG_HOME": folder,
+            # And what its commands remember of the archive goes with it.
+            "XDG_CACHE_HOME": folder,
             "TRAILKEEP_ARCHIVE": str(archive.absolute()),
         }
         for number, (story, arguments) in enumerate(STEPS, start=1):
