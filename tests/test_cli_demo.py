@@ -75,7 +75,7 @@ class TestDemo:
         ]
         typed = re.findall(r"^\$ (.*)$", shown, re.MULTILINE)
         assert [shlex.split(each)[1:] for each in typed] == [list(arguments) for _story, arguments in STEPS]
-        assert "head 2:" in shown
+        assert "head 3:" in shown
         assert "terraform-sync" in shown, "the incident is found"
         assert "DisableAlertRules" in shown
         assert "Traceback" not in said
@@ -139,7 +139,7 @@ class TestEmulator:
             assert settings["SCW_API_URL"].startswith("http://127.0.0.1:")
             done = run(tmp_path, "sync", **settings)
             assert done.returncode == 0, done.stderr
-            assert "head 2:" in done.stdout
+            assert "head 3:" in done.stdout
             process.send_signal(signal.SIGINT)
             rest, said = process.communicate(timeout=30)
         assert (process.returncode, rest) == (0, "")

@@ -272,8 +272,8 @@ def test_the_first_screen_of_the_readme_says_how_to_begin() -> None:
     screen = "\n".join(text_of("README.md").splitlines()[:24])
     assert "make demo" in screen
     assert "make test" in screen
-    targets = re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE)
-    shown = re.findall(r"`?make ([a-z]+)", "".join(page.read_text(encoding="utf-8") for page in PAGES))
+    targets = re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE)
+    shown = re.findall(r"(?:`|\$ )make ([a-z-]+)", "".join(page.read_text(encoding="utf-8") for page in PAGES))
     assert set(shown) <= set(targets)
 
 

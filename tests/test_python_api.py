@@ -13,6 +13,7 @@ import runpy
 import subprocess
 import sys
 import threading
+import time
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -553,14 +554,20 @@ class TestConnection:
             assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "outside.csv", "spill"]
             assert archive.verify(deep=True).rows == 5
 
-    def test_its_configuration_is_that_of_the_guarded_one(self, archive: Archive) -> None:
+    def test_its_configuration_is_that_of_the_guarded_one(
+        self, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
         frame = pd.DataFrame({"secret": ["of the notebook"]})
         with archive.connect(limits=Limits(memory="512MiB", threads=1)) as connection:
             settings = "current_setting('TimeZone'), current_setting('threads'), current_setting('memory_limit')"
-            assert connection.execute(f"SELECT {settings}").fetchone() == ("Etc/UTC", 1, "512.0 MiB")
+            assert connection.execute(f"SELECT {settings}").fetchone() == ("UTC", 1, "512.0 MiB")
             with pytest.raises(Exception, match="does not exist"):
                 connection.execute("FROM frame")
         assert len(frame) == 1
+        monkeypatch.undo()
+        time.tzset()
 
     def test_it_gives_back_its_temporary_folder_when_it_is_let_go(self, tmp_path: Path, folder: Path) -> None:
         with Archive(folder, limits=Limits(temporary_directory=tmp_path)) as archive:

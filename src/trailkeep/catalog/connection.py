@@ -222,7 +222,10 @@ def _configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Pat
     import duckdb
 
     settings = {
-        "TimeZone": "'UTC'",
+        # For all of the database: cursors of it, which `.connect()` of the Python API hands out, are in UTC, too.
+        "GLOBAL TimeZone": "'UTC'",
+        # Where it takes the process for an interactive one, the engine would draw on stdout.
+        "enable_progress_bar": "false",
         "memory_limit": _quote(limits.memory),
         "temp_directory": _quote(str(spill)),
         "max_temp_directory_size": _quote(limits.temporary_disk),
