@@ -216,6 +216,25 @@ def test_a_table_shows_names_where_they_fit_and_ids_alone_where_not() -> None:
     assert narrowest == table(rows, {}, width=95)
 
 
+def test_where_ids_are_shortened_only_a_real_id_has_a_name() -> None:
+    beginning = f"{ID[:8]}…"
+    rows = [{"actor_id": ID, "agent": beginning, "project_id": OTHER, "at": "2026-01-01T00:00:00.123456Z"}]
+    names = {ID: "alice", OTHER: "production"}
+    lines = table(rows, names, width=60).splitlines()
+    assert "alice" in lines[2]
+    assert beginning in lines[2].replace(f"alice ({beginning})", "")
+    assert lines[2].count("alice") == 1
+    whole = table(rows, names, width=70).splitlines()
+    assert f"alice ({beginning})" in whole[2]
+
+
+def test_two_ids_that_begin_alike_keep_their_own_names() -> None:
+    twin = ID[:8] + OTHER[8:]
+    rows = [{"first_id": ID, "second_id": twin, "project_id": OTHER}]
+    shown_row = table(rows, {ID: "alice", twin: "mallory"}, width=60).splitlines()[2]
+    assert shown_row.index("alice") < shown_row.index("mallory")
+
+
 def test_one_row_at_a_time_shows_them_too() -> None:
     rows = [{"actor_id": ID}]
     assert table(rows, {ID: "alice"}, vertical=True).endswith(f"actor_id │ alice ({ID})\n")

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO
 
 from trailkeep.cli import diagnostics
+from trailkeep.cli.naming import ID
 from trailkeep.cli.results.delimited import encoded
 from trailkeep.cli.results.layout import (
     MIN_COLUMN_WIDTH,
@@ -21,7 +22,7 @@ from trailkeep.cli.results.layout import (
 from trailkeep.cli.results.values import cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -37,7 +38,6 @@ _TEXT = re.compile(r"[\s{\[]")
 _NUMBERS = ("int", "uint", "float", "double", "decimal", "halffloat")
 _TIMES = ("timestamp", "date", "time")
 _FRACTION = re.compile(r"(?<=:\d\d)\.\d+(?=Z$)")
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -81,9 +81,9 @@ class TableWriter:
         if not self._full:
             self._say_cut(columns)
             columns = [[_shortened(text) for text in column] for column in columns]
-        named = self._named(columns)
+        ids = columns
         columns, widths = self._fitted(columns, self._widths(columns))
-        columns, widths = self._with_names(columns, widths, named)
+        columns, widths = self._with_names(ids, columns, widths)
         if self._full and len(widths) < len(columns):
             self._write_vertically()
             return
@@ -113,32 +113,33 @@ class TableWriter:
         self._whole = MAX_NAME_WIDTH
         return columns, widths
 
-    def _named(self, columns: list[list[str]]) -> dict[str, str]:
-        """What stands for an id that has a name, for the id and for its beginning."""
-        if self._naming is None:
-            return {}
-        named = {
-            each: shown(text)
-            for each, text in self._naming.shown(text for column in columns for text in column).items()
-        }
-        short: dict[str, str] = {}
-        for each, text in named.items():
-            # Two ids may begin alike: neither has its name then.
-            short[_short(each)] = "" if _short(each) in short else text.replace(each, _short(each))
-        return named | {each: text for each, text in short.items() if text}
-
     def _with_names(
-        self, columns: list[list[str]], widths: list[int], named: Mapping[str, str]
+        self, ids: Sequence[Sequence[str]], columns: list[list[str]], widths: list[int]
     ) -> tuple[list[list[str]], list[int]]:
-        """The columns with names beside the ids, each column only where that costs no other its place or a cut."""
-        shortened = self._whole < MAX_NAME_WIDTH
-        alone = {each: text[: -len(f" ({each})")] for each, text in named.items()} if shortened else {}
+        """The columns with names beside the ids, each column only where that costs no other its place or a cut.
+
+        `ids` are the columns before anything was shortened: what merely looks like the beginning of an id has no name.
+        """
+        if self._naming is None:
+            return columns, widths
+        found = self._naming.shown(text for column in ids for text in column)
+        named = {each: shown(text) for each, text in found.items()}
+        forms = [named]
+        if self._whole < MAX_NAME_WIDTH:
+            alone = {each: text[: -len(f" ({each})")] for each, text in named.items()}
+            forms = [{each: f"{text} ({_short(each)})" for each, text in alone.items()}, alone]
         for at in range(len(widths)):
-            for known in (named, alone):
-                tried = [*columns[:at], [known.get(text, text) for text in columns[at]], *columns[at + 1 :]]
+            if not any(text in named for text in ids[at]):
+                continue
+            for form in forms:
+                column = [form.get(each, text) for each, text in zip(ids[at], columns[at], strict=True)]
+                tried = [*columns[:at], column, *columns[at + 1 :]]
                 wider = self._widths(tried)
-                whole = max(map(width_of, tried[at]), default=0) <= wider[at] if len(wider) == len(widths) else False
-                if whole and not any(new < old for new, old in zip(wider, widths, strict=True)):
+                others = [
+                    (new, old) for place, (new, old) in enumerate(zip(wider, widths, strict=False)) if place != at
+                ]
+                cost = any(new < old for new, old in others)
+                if len(wider) == len(widths) and wider[at] >= max(map(width_of, column)) and not cost:
                     columns, widths = tried, wider
                     break
         return columns, widths
@@ -209,7 +210,7 @@ def _cut_to_one(text: str, width: int) -> list[str]:
 
 def _short(text: str) -> str:
     """An id by its beginning, a time to the second, and anything else as it is."""
-    return f"{text[:8]}…" if len(text) == 36 and _ID.fullmatch(text) else _FRACTION.sub("", text)
+    return f"{text[:8]}…" if len(text) == 36 and ID.fullmatch(text) else _FRACTION.sub("", text)
 
 
 def _shortened(text: str) -> str:
