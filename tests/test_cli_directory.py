@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,8 +94,9 @@ def test_missing_rights_are_said_once_in_one_line_and_cost_nothing(trailkeep: An
 
 
 def test_a_directory_that_fails_costs_no_event_and_ends_with_three(trailkeep: Any, emulator: Emulator) -> None:
-    now = datetime.now(UTC)
-    emulator.add("api", "fr-par", {"id": "e", "recorded_at": now.isoformat()}, recorded_at=now)
+    # An hour old: what is recorded within the second of the server's Date is read by the next sync only.
+    then = datetime.now(UTC) - timedelta(hours=1)
+    emulator.add("api", "fr-par", {"id": "e", "recorded_at": then.isoformat()}, recorded_at=then)
     emulator.faults = Faults(redirect=When(every=1, path="/iam/v1alpha1/users"))
     done = trailkeep("sync")
     assert done.returncode == 3
