@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
 
-.PHONY: setup demo test test-spark check format docs bench soak clean
+.PHONY: setup demo test test-spark test-spark-sample check format docs bench soak clean
 
 setup: $(STAMP)
 
@@ -19,15 +19,22 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/trailkeep demo
 
+# Whoever is done first takes over from the other: the tests of a file mostly share one worker, and what they set up.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Spark is heavy (450 MB), so that it comes only with this target; where Java is missing, the tests are skipped and say so.
+# Spark is heavy (450 MB), so that it comes only with these targets; where Java is missing, the tests are skipped and say so.
+# The whole takes minutes, and is for whoever changes queries, views or their translation.
 test-spark: $(SPARK_STAMP)
 	$(BIN)/python -m pytest -n 0 tests/spark/spark_*.py
 
+# What `.ci/run` has time for: eight saved queries and eight other questions, evenly spread, in one session of Spark.
+test-spark-sample: $(SPARK_STAMP)
+	TRAILKEEP_SPARK_SAMPLE=8 $(BIN)/python -m pytest -n 0 tests/spark/spark_saved_queries.py tests/spark/spark_translation.py
+
+# By its name, since pip heeds the option for names alone: it comes as sources, and packing them tightly takes half a minute.
 $(SPARK_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group spark
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pyspark '-C--build-option=--compression=stored'
 	touch $(SPARK_STAMP)
 
 check: $(STAMP)
@@ -48,7 +55,10 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python bench/ingest.py
 
+# The long forms of tests that `make test` runs short, then kills without end: an hour or two.
 soak: $(STAMP)
+	TRAILKEEP_EXAMPLES=1000 TRAILKEEP_CRASH_STEP=1 TRAILKEEP_FAULT_MIXES=500 TRAILKEEP_TAMPERINGS=200000 \
+	    $(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python bench/soak.py
 
 clean:

@@ -9,8 +9,11 @@ import tempfile
 
 from hypothesis import settings
 
+EXAMPLES = int(os.environ.get("TRAILKEEP_EXAMPLES", "40"))
+"""How many examples a property is tried with; `make soak` tries a thousand."""
+
 # A loaded machine is no reason for a test to fail.
-settings.register_profile("steady", deadline=None)
+settings.register_profile("steady", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("steady")
 
 # What queries remember belongs to this run alone, and goes with it.

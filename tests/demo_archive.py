@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -14,18 +12,19 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+import forked
 from trailkeep.demo.emulator import ACCESS_KEY, SECRET_KEY, Emulator
 from trailkeep.demo.serve import serve
 from trailkeep.demo.story import Organization, demo_organization
 
 if TYPE_CHECKING:
+    import subprocess
+
     import pytest
 
     from trailkeep.demo.serve import Served
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAM = (sys.executable, "-m", "trailkeep")
-TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +58,7 @@ def reaching(served: Served, organization_id: str) -> dict[str, str]:
 
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     """The program, ended, in `folder`."""
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        cwd=folder,
-        env=environment(**more),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-    )
+    return forked.run_text(arguments, cwd=folder, env=environment(**more), stdin=stdin)
 
 
 def demo_archive(factory: pytest.TempPathFactory) -> DemoArchive:

@@ -137,6 +137,8 @@ class World:
     @contextmanager
     def client(self, *, retries: int = 3) -> Iterator[Client]:
         served: Any = nullcontext() if self.in_process else serve(self.emulator)
+        # Nothing is encrypted here: the certificates of the world need not be read for it, time and again.
+        wire = httpx.HTTPTransport(verify=False, limits=httpx.Limits(max_connections=8))
         with (
             served,
             Client(
@@ -146,7 +148,7 @@ class World:
                 clock=self.laptop,
                 pacer=Pacer(self.stop, clock=self.stop.clock),
                 retries=retries,
-                transport=httpx.WSGITransport(app=self.emulator) if self.in_process else None,
+                transport=httpx.WSGITransport(app=self.emulator) if self.in_process else wire,
             ) as client,
         ):
             yield client
@@ -181,10 +183,16 @@ class World:
         archive = Archive.open(self.path)
         keys = {"region": region} if region else {}
         return [
-            row
-            for file in archive.ledger().files(name, **keys)
-            for row in read_segment(archive.locate(file), columns_of(name)).to_pylist()
+            row for file in archive.ledger().files(name, **keys) for row in self._rows_in(archive.locate(file), name)
         ]
+
+    def _rows_in(self, file: Path, table: str) -> list[dict[str, Any]]:
+        """The rows of a file, which is read again only where it has changed."""
+        stat = file.stat()
+        key = (file, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if key not in self._read:
+            self._read[key] = read_segment(file, columns_of(table)).to_pylist()
+        return [dict(row) for row in self._read[key]]
 
     def ids(self, kind: Kind = "api", region: str = "fr-par") -> list[str]:
         return sorted(row["id"] for row in self.rows(kind, region))
@@ -227,6 +235,7 @@ class World:
                         assert seqs.get(event["id"], 10**9) <= seq, f"{stream} claims {span} without {event}"
 
     visible_at_first: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
+    _read: dict[tuple[Any, ...], list[dict[str, Any]]] = field(default_factory=dict)
 
     def _check_asked(self, entries: list[Any]) -> None:
         """Nothing is claimed that no answered request has asked for."""

@@ -22,6 +22,7 @@ from scaleway.iam.v1alpha1.types import (  # type: ignore[import-untyped]
 )
 from scaleway_core.profile import ProfileDefaults
 
+import forked
 from trailkeep.config import SETTINGS
 from trailkeep.demo.emulator import ACCESS_KEY, ORGANIZATION_ID, REGIONS, SECRET_KEY, Emulator
 from trailkeep.demo.faults import ALWAYS, Faults, When
@@ -61,14 +62,8 @@ class Shell:
 
     def run(self, *arguments: str, secret: str = SECRET_KEY, **environ: str) -> Done:
         """Run trailkeep, and see to it that no part of the secret is in what it says."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", "from trailkeep.cli import main; main()", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=self.directory,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], **self.environ, **environ},
-            timeout=60,
-        )
+        own = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
+        done = forked.run_text(arguments, cwd=self.directory, env={**own, **self.environ, **environ})
         for told in (done.stdout, done.stderr):
             assert secret[:9] not in told
             assert secret[-9:] not in told

@@ -10,12 +10,14 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from demo_archive import PROGRAM, TIMEOUT_SECONDS, environment, run
-from trailkeep.cli.demo import STEPS
+from demo_archive import environment, run
+from forked import PROGRAM, TIMEOUT_SECONDS
+from trailkeep.cli.demo import STEPS, _what_next
 from trailkeep.cli.emulator import parse_faults
 from trailkeep.demo.faults import When
 from trailkeep.errors import UsageError
@@ -59,43 +61,64 @@ def group_lives(process: subprocess.Popen[str]) -> bool:
     return True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A demo that ended, in a folder with a folder for temporary files beside its own."""
+
+    folder: Path
+    kept: Path
+    code: int
+    shown: str
+    said: str
+    group_lives: bool
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    folder = tmp_path_factory.mktemp("demo")
+    work, kept = folder / "work", folder / "a folder" / "kept"
+    for each in (work, kept.parent, folder / "temporary"):
+        each.mkdir()
+    strange = {"SCW_API_URL": "http://127.0.0.1:9", "SCW_PROFILE": "none", "TRAILKEEP_REGIONS": "nowhere"}
+    with started(work, "demo", "--keep", str(kept), TMPDIR=str(folder / "temporary"), **strange) as process:
+        shown, said = process.communicate(timeout=TIMEOUT_SECONDS)
+        lives = group_lives(process)
+    return Shown(folder=folder, kept=kept, code=process.returncode, shown=shown, said=said, group_lives=lives)
+
+
 class TestDemo:
-    def test_it_shows_six_steps_ends_with_0_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
-        temporary, work = tmp_path / "temporary", tmp_path / "work"
-        temporary.mkdir()
-        work.mkdir()
-        strange = {"SCW_API_URL": "http://127.0.0.1:9", "SCW_PROFILE": "none", "TRAILKEEP_REGIONS": "nowhere"}
-        with started(work, "demo", TMPDIR=str(temporary), **strange) as process:
-            shown, said = process.communicate(timeout=TIMEOUT_SECONDS)
-            assert process.returncode == 0, said
-            assert not group_lives(process)
-        assert [*temporary.iterdir(), *work.iterdir()] == []
-        assert re.findall(r"^\[(\d)/6\] (.*)$", shown, re.MULTILINE) == [
+    def test_it_shows_six_steps_ends_with_0_and_leaves_nothing_but_the_archive_behind(self, ended: Shown) -> None:
+        assert ended.code == 0, ended.said
+        assert not ended.group_lives
+        left = [*ended.folder.glob("work/*"), *ended.folder.glob("temporary/*"), *ended.kept.parent.iterdir()]
+        assert left == [ended.kept]
+        assert re.findall(r"^\[(\d)/6\] (.*)$", ended.shown, re.MULTILINE) == [
             (str(number), story) for number, (story, _arguments) in enumerate(STEPS, start=1)
         ]
-        typed = re.findall(r"^\$ (.*)$", shown, re.MULTILINE)
+        typed = re.findall(r"^\$ (.*)$", ended.shown, re.MULTILINE)
         assert [shlex.split(each)[1:] for each in typed] == [list(arguments) for _story, arguments in STEPS]
-        assert "head 3:" in shown
-        assert "terraform-sync" in shown, "the incident is found"
-        assert "DisableAlertRules" in shown
-        assert "Traceback" not in said
+        assert "head 3:" in ended.shown
+        assert "terraform-sync" in ended.shown, "the incident is found"
+        assert "DisableAlertRules" in ended.shown
+        assert "Traceback" not in ended.said
 
-    def test_an_archive_that_was_kept_is_sound_and_the_commands_named_work(self, tmp_path: Path) -> None:
-        kept = tmp_path / "a folder" / "kept"
-        kept.parent.mkdir()
-        done = run(tmp_path, "demo", "--keep", str(kept))
-        assert done.returncode == 0, done.stderr
-        verified = run(tmp_path, "--archive", str(kept), "verify")
+    def test_an_archive_that_was_kept_is_sound_and_the_commands_named_work(self, ended: Shown, tmp_path: Path) -> None:
+        verified = run(tmp_path, "--archive", str(ended.kept), "verify")
         assert verified.returncode == 0, verified.stderr
-        named = re.findall(r"^  trailkeep (.*)$", done.stdout, re.MULTILINE)
+        named = re.findall(r"^  trailkeep (.*)$", ended.shown, re.MULTILINE)
         assert len(named) == 2
         for line in named:
-            ended = run(tmp_path, *shlex.split(line))
-            assert ended.returncode == 0, ended.stderr
-            assert ended.stdout
-        again = run(tmp_path, "demo", "--keep", str(kept))
+            answer = run(tmp_path, *shlex.split(line))
+            assert answer.returncode == 0, answer.stderr
+            assert answer.stdout
+        again = run(tmp_path, "demo", "--keep", str(ended.kept))
         assert (again.returncode, again.stdout) == (2, ""), "nothing is mixed into an archive"
         assert "is not an empty folder" in again.stderr
+
+    def test_without_a_folder_to_keep_it_in_it_says_how_to_look_at_it(self) -> None:
+        said = "\n".join(_what_next(None, "2026-01-31"))
+        assert "2026-01-31" in said
+        assert "trailkeep demo --keep" in said
 
     def test_a_file_is_no_folder_to_keep_it_in(self, tmp_path: Path) -> None:
         file = tmp_path / "file"

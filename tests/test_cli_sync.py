@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import forked
 from trailkeep.demo.emulator import SECRET_KEY, Emulator
 from trailkeep.demo.faults import ALWAYS, Faults
 from trailkeep.demo.serve import serve
@@ -78,14 +79,7 @@ class Shell:
         return {name: value for name, value in settings.items() if value is not None}
 
     def run(self, *arguments: str, **environ: str | None) -> Done:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=self.directory,
-            env=self.environment(**environ),
-            timeout=60,
-        )
+        done = forked.run_text(arguments, cwd=self.directory, env=self.environment(**environ))
         self.heard(done.stdout, done.stderr)
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -105,9 +99,10 @@ class Shell:
             assert "Traceback" not in output, output
             assert SECRET_KEY not in output
 
-    def requests_reach(self, number: int) -> None:
+    def requests_reach(self, number: int, process: subprocess.Popen[str]) -> None:
         deadline = time.monotonic() + 30
         while len(self.emulator.requests) < number:
+            assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -465,7 +460,7 @@ def test_a_signal_ends_a_run_with_130_and_a_whole_archive(shell: Shell, number: 
         shell.emulator.add("api", "fr-par", event)
     shell.emulator.faults = Faults(max_page_size=10, latency=ALWAYS, latency_seconds=0.1)
     process = shell.start("sync", "--concurrency", "2")
-    shell.requests_reach(12)
+    shell.requests_reach(12, process)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     shell.heard(stdout, stderr)
@@ -483,7 +478,7 @@ def test_a_signal_ends_a_run_with_130_and_a_whole_archive(shell: Shell, number: 
 def test_a_signal_before_the_first_answer_ends_with_130_and_no_archive(shell: Shell) -> None:
     shell.emulator.faults = Faults(server_error=ALWAYS, server_error_statuses=(500,))
     process = shell.start("sync")
-    shell.requests_reach(2)
+    shell.requests_reach(2, process)
     process.terminate()
     stdout, stderr = process.communicate(timeout=30)
     shell.heard(stdout, stderr)

@@ -9,25 +9,21 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 
-from archives import empty_archive
 from demo_archive import ROOT, DemoArchive, clock, demo_archive, environment, reaching, run
-from trailkeep.analysis import Question
 from trailkeep.cli import register_commands
 from trailkeep.cli.app import app
-from trailkeep.cli.results import ResultFormat
-from trailkeep.cli.running import Delivery, deliver
 from trailkeep.config import SETTINGS
 from trailkeep.demo.emulator import Emulator
 from trailkeep.demo.serve import serve
 from trailkeep.errors import ExitCode
-from trailkeep.queries import discover, load, query_folders
-from trailkeep.store import Archive
+from trailkeep.queries import discover, query_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +39,14 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+@cache
+def whole_program() -> Any:
+    return typer.main.get_command(app)
+
+
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command by its full name, the groups among them."""
-    waiting = [("trailkeep", typer.main.get_command(app))]
+    waiting = [("trailkeep", whole_program())]
     while waiting:
         name, command = waiting.pop()
         yield name, command
@@ -178,12 +179,12 @@ TO_RUN = sorted({(shown.words, shown.stdin) for shown in SHOWN} - {(words, "") f
 
 def test_pages_show_commands() -> None:
     pages = {shown.page for shown in SHOWN}
-    assert {"README.md", "docs/queries.md", "docs/operations.md", "docs/verify-by-hand.md"} <= pages
+    assert {"README.md", "docs/sql.md", "docs/operations.md", "docs/verify-by-hand.md"} <= pages
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=str)
 def test_a_command_that_is_shown_exists_and_takes_these_options(shown: Shown) -> None:
-    command: Any = typer.main.get_command(app)
+    command = whole_program()
     context = command.make_context("trailkeep", list(shown.words))
     while getattr(command, "commands", None):
         rest = [*context._protected_args, *context.args]
@@ -231,38 +232,12 @@ def test_what_cannot_run_as_it_is_shown_is_still_shown() -> None:
 
 # Saved queries
 
-REQUIRED: dict[str, Any] = {
-    "address": "203.0.113.66",
-    "indicators": ["203.0.113.0/24"],
-    "principal": "00000000-0000-4000-8000-000000000000",
-    "resource": "00000000-0000-4000-8000-000000000000",
-}
-
-
-def result_bytes(archive: Path, name: str, target: Path, now: Any) -> bytes:
-    saved = load(name, SHIPPED[name].path)
-    given = {key: REQUIRED[key] for key, parameter in saved.parameters.items() if parameter.required}
-    delivery = Delivery(form=ResultFormat.JSON, output_file=target, limit=None, asked_limit=False)
-    deliver(Archive.open(archive), Question.of(saved, given=given), now, delivery)
-    return target.read_bytes()
-
 
 class TestSavedQueries:
     def test_the_list_names_them_all(self, tmp_path: Path) -> None:
         done = run(tmp_path, "queries", "list")
         assert done.returncode == 0, done.stderr
         assert [line.split()[0] for line in done.stdout.splitlines()] == sorted(SHIPPED)
-
-    @pytest.mark.parametrize("name", SHIPPED)
-    def test_each_runs_on_an_archive_that_holds_nothing(self, tmp_path: Path, name: str) -> None:
-        empty_archive(tmp_path / "data")
-        assert result_bytes(tmp_path / "data", name, tmp_path / "rows.json", clock()).strip() == b"[]"
-
-    @pytest.mark.parametrize("name", SHIPPED)
-    def test_each_gives_the_same_bytes_twice(self, demo: DemoArchive, tmp_path: Path, name: str) -> None:
-        now = clock()
-        once, again = (result_bytes(demo.path, name, tmp_path / f"{turn}.json", now) for turn in (1, 2))
-        assert once == again
 
 
 # Links and names

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trailkeep.api.client import split_body
@@ -350,7 +350,6 @@ def engine() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-@settings(max_examples=150)
 @given(st.lists(st.tuples(wild, wild), min_size=1, max_size=6))
 def test_json_columns_are_always_json_to_the_database(pairs: list[tuple[bytes, bytes]]) -> None:
     raws = [HEAD + b'"request_body":%b,"resources":[{"type":"t","t_info":%b}]}' % pair for pair in pairs]
@@ -395,7 +394,6 @@ plain_events = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150)
 @given(plain_events, st.booleans())
 def test_the_fast_and_the_slow_way_agree(event: dict[str, Any], ascii_only: bool) -> None:
     head = {"id": "e1", "recorded_at": "2026-01-31T12:00:00Z"}

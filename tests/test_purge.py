@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pty
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 
+import forked
 from archives import NOW, ORGANIZATION, Archives
 from test_crash import assert_clean
 from trailkeep.errors import ArchiveDamaged, UsageError
@@ -22,6 +21,7 @@ from trailkeep.store.purge import hold_on, plan_purge, purge, release_hold, set_
 from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from trailkeep.seal import Entry
@@ -157,16 +157,14 @@ def test_a_hold_forbids_until_it_is_released(path: Path) -> None:
 
 def run(path: Path, *arguments: str, answer: str | None = None) -> subprocess.CompletedProcess[str]:
     """The command, with `answer` typed on a terminal, or with no terminal at all."""
-    command = [sys.executable, "-m", "trailkeep", "--archive", str(path), "purge", *arguments]
+    command = ("--archive", str(path), "purge", *arguments)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("SCW_", "TRAILKEEP_"))}
     if answer is None:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=path.parent, env=environ
-        )
+        return forked.run_text(command, cwd=path.parent, env=environ)
     keyboard, terminal = pty.openpty()
     try:
         os.write(keyboard, answer.encode() + b"\n")
-        return subprocess.run(command, stdin=terminal, capture_output=True, text=True, cwd=path.parent, env=environ)
+        return forked.run_text(command, cwd=path.parent, env=environ, stdin=terminal)
     finally:
         os.close(terminal)
         os.close(keyboard)

@@ -108,7 +108,8 @@ class TestRecording:
         os.close(reading)
         import subprocess
 
-        from demo_archive import PROGRAM, environment
+        from demo_archive import environment
+        from forked import PROGRAM
 
         with os.fdopen(writing, "wb") as closed:
             done = subprocess.run(

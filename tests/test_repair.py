@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import stat
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from archives import NOW
+from demo_archive import run as run_program
 from faulty_disk import Crash, FaultyDisk, UnsyncedDisk
 from test_crash import SCENARIOS, assert_clean, content_of
 from trailkeep.errors import ArchiveMissing, UsageError
@@ -19,6 +18,7 @@ from trailkeep.store import Archive, Commit, Writer
 from trailkeep.store.repair import RepairReport, repair
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
@@ -331,8 +331,7 @@ def test_what_is_no_archive_and_what_is_no_copy_is_refused(path: Path, tmp_path:
 
 
 def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "trailkeep", "--archive", str(path), "repair", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
+    return run_program(path.parent, "--archive", str(path), "repair", *arguments)
 
 
 def test_the_command_ends_with_five_until_all_is_whole(path: Path, copy: Path) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MIXES = int(os.environ.get("TRAILKEEP_FAULT_MIXES", "15"))
+MIXES = int(os.environ.get("TRAILKEEP_FAULT_MIXES", "8"))
 """How many random mixes of faults are tried; more in a soak."""
 
 
@@ -719,7 +719,7 @@ mixes = st.lists(st.sampled_from(sorted(CHOICES)), min_size=1, max_size=5, uniqu
 )
 
 
-@settings(max_examples=MIXES, derandomize=MIXES <= 15)
+@settings(max_examples=MIXES, derandomize=MIXES <= 8)
 @given(mix=mixes, seed=st.integers(0, 1000), late=st.integers(0, 3))
 def test_after_any_mix_of_faults_a_further_run_ends_with_the_truth(
     tmp_path_factory: pytest.TempPathFactory, mix: dict[str, Any], seed: int, late: int

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from demo_archive import PROGRAM, TIMEOUT_SECONDS, clock, environment, reaching, run
+from demo_archive import clock, environment, reaching, run
+from forked import PROGRAM, TIMEOUT_SECONDS
 from trailkeep.cli.sync import LONGEST_PAUSE, keep_watch
 from trailkeep.demo.emulator import Emulator
 from trailkeep.demo.faults import ALWAYS, Faults

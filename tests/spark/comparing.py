@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,22 @@ from trailkeep import analysis
 from trailkeep.engines import Untranslatable, spark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from trailkeep.analysis import Question
     from trailkeep.store import Archive
+
+SAMPLE = int(os.environ.get("TRAILKEEP_SPARK_SAMPLE", "0"))
+"""How many of a test's many cases run; 0 for all."""
+
+
+def sample(cases: Iterable[str]) -> list[str]:
+    """The cases that run: all, or some that are evenly spread, the first and the last among them."""
+    every = list(cases)
+    if not 1 < SAMPLE < len(every):
+        return every
+    return [every[round(number * (len(every) - 1) / (SAMPLE - 1))] for number in range(SAMPLE)]
 
 
 @dataclass(frozen=True, kw_only=True)
