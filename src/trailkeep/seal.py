@@ -89,6 +89,62 @@ class DirectoryRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`events_digest` over the objects as sent, secrets left out; None where the list was not read in full."""
 
 
+class FindingRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding as it was when it was found for the first time: whole, so that it can be told again later."""
+
+    finding_id: str
+    """The same whenever and over whatever span the finding is found again."""
+    detection: str
+    """The full name of the saved query."""
+    question: int | None = None
+    title: str = ""
+    severity: str
+    attack: list[str] = []
+    organization_id: str | None = None
+    actor_id: str | None = None
+    actor_name: str | None = None
+    source_ips: list[str] = []
+    user_agents: list[str] = []
+    first_seen: str
+    last_seen: str
+    count: int = 1
+    """How many events it is made of."""
+    summary: str
+    event_ids: list[str] = []
+    """Of some of the events, the earliest; `count` says how many there are."""
+    next: list[str] = []
+    """Commands that tell more."""
+
+
+class MuteRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """That a finding is not to be told any more, or again; why is the entry's reason."""
+
+    finding_id: str
+    muted: bool
+    """False where a mute is taken back."""
+    until: str | None = None
+    """From this moment on it is known as any other; None for always muted."""
+
+
+class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """That somebody was told of findings."""
+
+    target: str
+    finding_ids: list[str]
+    at: str
+
+
+class DetectRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of detections has looked at."""
+
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    head: int
+    """The newest ledger entry that it read."""
+    looked: dict[str, str] = {}
+    """The detections that have now seen everything before `end` that this head holds, each with its digest."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One commit. Fields that are unknown to this version are kept in its bytes, which are never rewritten."""
 
@@ -123,6 +179,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """``set`` where the entry forbids purging, ``released`` where it allows it again; None where it says nothing."""
     directory: list[DirectoryRecord] = []
     """The lists of the directory that this entry's snapshot looked at."""
+    findings: list[FindingRecord] = []
+    """What detections found for the first time."""
+    mutes: list[MuteRecord] = []
+    deliveries: list[DeliveryRecord] = []
+    detect: DetectRecord | None = None
+    """What the detections looked at that this entry's findings are of."""
+
+
+def moments_of_findings(entry: Entry) -> list[str]:
+    """Every time that an entry names of findings, mutes, deliveries and the run of detections."""
+    moments = [moment for found in entry.findings for moment in (found.first_seen, found.last_seen)]
+    moments += [mute.until for mute in entry.mutes if mute.until is not None]
+    moments += [delivery.at for delivery in entry.deliveries]
+    return moments if entry.detect is None else [*moments, entry.detect.start, entry.detect.end]
 
 
 def encode_entry(entry: Entry) -> bytes:

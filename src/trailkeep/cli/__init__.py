@@ -10,9 +10,11 @@ from importlib import import_module
 gc.set_threshold(50_000, *gc.get_threshold()[1:])
 
 MODULES = (
+    "compact",
     "config",
     "connect",
     "demo",
+    "detect",
     "directory",
     "emulator",
     "products",
@@ -25,6 +27,7 @@ MODULES = (
     "sign",
     "status",
     "sync",
+    "trying",
     "verify",
     "who",
 )

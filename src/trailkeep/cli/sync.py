@@ -12,6 +12,7 @@ import typer
 
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
+from trailkeep.cli.compact import compact_after_sync
 from trailkeep.cli.directory import Snapshots
 from trailkeep.cli.remote import open_client
 from trailkeep.cli.state import ReportFormat, moment_option, now, state_of
@@ -89,6 +90,14 @@ def sync(
             show_default=False,
         ),
     ] = None,
+    compact: Annotated[
+        bool,
+        typer.Option(
+            "--compact/--no-compact",
+            help="Whether to merge small files at the end, where many have come together (default: yes).",
+            show_default=False,
+        ),
+    ] = True,
     report_format: Annotated[
         ReportFormat, typer.Option("--format", help="How to write the summary.")
     ] = ReportFormat.TEXT,
@@ -113,6 +122,8 @@ def sync(
         def once() -> None:
             report = _run(settings, stop, since, until, recheck, as_json=as_json)
             taken = snapshots.after(report)
+            if compact and report.head is not None and not stop.is_set():
+                report.head = compact_after_sync(settings) or report.head
             _show(report, taken, as_json=as_json, lines=pause is not None, recheck=recheck is not None)
             if settings.sign_key is not None and report.head is not None:
                 sign_head_of(settings)

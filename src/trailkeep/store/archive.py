@@ -293,6 +293,8 @@ def _check_moments(entry: seal.Entry) -> None:
         for looked in entry.directory:
             parse_moment(looked.began_at)
             parse_moment(looked.at)
+        for moment in seal.moments_of_findings(entry):
+            parse_moment(moment)
         reversed_files = [
             record.path for record in entry.files_added if parse_moment(record.first) > parse_moment(record.last)
         ]

@@ -107,7 +107,7 @@ class Disk:
         """Write a new file and flush it to the disk; FileExistsError where the name is taken."""
         descriptor = self.create(path)
         try:
-            self._append_all(descriptor, content)
+            self.append_all(descriptor, content)
             self.set_mode(descriptor, mode)
             self.sync_file(descriptor)
         finally:
@@ -121,7 +121,7 @@ class Disk:
             with source.open("rb") as reader:
                 while content := reader.read(_COPY_BYTES):
                     digest.update(content)
-                    self._append_all(descriptor, content)
+                    self.append_all(descriptor, content)
             self.set_mode(descriptor, mode)
             self.sync_file(descriptor)
         finally:
@@ -157,7 +157,8 @@ class Disk:
                 self.unlink(child)
         self.remove_directory(path)
 
-    def _append_all(self, descriptor: int, content: bytes | memoryview) -> None:
+    def append_all(self, descriptor: int, content: bytes | memoryview) -> None:
+        """Write all of `content` to an open file."""
         left = memoryview(content)
         while left:
             left = left[self.append(descriptor, left) :]

@@ -58,26 +58,29 @@ def build_segment(table: Table, rows: pa.Table) -> Segment:
         rows = rows.sort_by([(name, "ascending") for name in table.order])
     sink = pa.BufferOutputStream()
     names = rows.schema.names
-    pq.write_table(
-        rows,
-        sink,
-        compression="zstd",
-        compression_level=COMPRESSION_LEVEL,
-        row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=[name for name in names if name not in _PLAIN_COLUMNS],  # type: ignore[arg-type]
-        write_page_checksum=True,
-        sorting_columns=[pq.SortingColumn(names.index(name)) for name in table.order],
-    )
+    pq.write_table(rows, sink, row_group_size=ROW_GROUP_ROWS, **parquet_options(table))
     content = memoryview(sink.getvalue())
     extent = pc.min_max(rows[table.time])
     return Segment(
         content=content,
         sha256=hashlib.sha256(content).hexdigest(),
         rows=rows.num_rows,
-        first=_utc(extent["min"]),
-        last=_utc(extent["max"]),
+        first=utc(extent["min"]),
+        last=utc(extent["max"]),
         events_digest=seal.events_digest(raw_digests(rows["raw"])) if "raw" in names else None,
     )
+
+
+def parquet_options(table: Table) -> dict[str, Any]:
+    """How a segment of the table is written, as `pyarrow.parquet` takes it."""
+    names = table.arrow_schema.names
+    return {
+        "compression": "zstd",
+        "compression_level": COMPRESSION_LEVEL,
+        "use_dictionary": [name for name in names if name not in _PLAIN_COLUMNS],
+        "write_page_checksum": True,
+        "sorting_columns": [pq.SortingColumn(names.index(name)) for name in table.order],
+    }
 
 
 def raw_digests(raw: pa.ChunkedArray) -> Iterator[bytes]:
@@ -171,6 +174,7 @@ def _naive(moment: datetime) -> pa.Scalar:
     return pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
 
 
-def _utc(value: pa.Scalar) -> datetime:
+def utc(value: pa.Scalar) -> datetime:
+    """A moment of a column, which has no zone, as the UTC time that it stands for."""
     moment: datetime = value.as_py()
     return moment.replace(tzinfo=UTC)

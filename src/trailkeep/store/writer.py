@@ -19,11 +19,12 @@ from trailkeep.store import layout, recovery
 from trailkeep.store.archive import Archive, Ledger, describe_archive
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
 from trailkeep.store.lock import ArchiveLock, os_user
+from trailkeep.store.merging import Merge
 from trailkeep.store.segments import build_segment, raw_digests
 from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -56,7 +57,7 @@ class Commit:
     operation: str
     started_at: datetime
     organization_id: str | None = None
-    added: list[NewRows] = field(default_factory=list)
+    added: Sequence[NewRows | Merge] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     coverage: list[seal.CoverageRecord] = field(default_factory=list)
     unreadable: list[seal.CoverageRecord] = field(default_factory=list)
@@ -67,6 +68,10 @@ class Commit:
     purged: list[seal.CoverageRecord] = field(default_factory=list)
     hold: str | None = None
     directory: list[seal.DirectoryRecord] = field(default_factory=list)
+    findings: list[seal.FindingRecord] = field(default_factory=list)
+    mutes: list[seal.MuteRecord] = field(default_factory=list)
+    deliveries: list[seal.DeliveryRecord] = field(default_factory=list)
+    detect: seal.DetectRecord | None = None
 
 
 class Writer:
@@ -165,7 +170,11 @@ class Writer:
         """Write the commit's files and its entry into `staging`, durably; return the entry's bytes."""
         self._disk.make_directory(staging)
         records: list[seal.FileRecord] = []
-        for index, new in enumerate(commit.added):
+        for new in commit.added:
+            index = len(records)
+            if isinstance(new, Merge):
+                records += new.write(self._disk, staging, index)
+                continue
             segment = build_segment(new.table, _with_seq(new.table, new.rows, seq))
             path = layout.segment_path(new.table.name, new.partition, segment.first, segment.last, segment.sha256)
             self._disk.write(staging / layout.staged_name(index, path), segment.content, SEGMENT_MODE)
@@ -200,6 +209,10 @@ class Writer:
             purged=commit.purged,
             hold=commit.hold,
             directory=commit.directory,
+            findings=commit.findings,
+            mutes=commit.mutes,
+            deliveries=commit.deliveries,
+            detect=commit.detect,
         )
 
     def _open_locked(self) -> None:
