@@ -1,57 +1,163 @@
 /* ---
-title = "A new application with a key and a policy within minutes"
+title = "A new application with a key and rights within minutes"
 description = """
-One principal creates an application, an API key for it and a policy, all within the window: a new identity of one's
-own, ready to use. Only calls that succeeded count.
+One principal creates an application, then an API key for it, then a policy for it or a place in a group, all within
+the window: a new identity of one's own, ready to use. Steps that name another application, a user or a group do not
+count; those that name nobody may be about it and do. outcome is denied where a step was only tried: the wish is the
+same. Who makes applications as a rule, as Terraform does, is told only where the rights amount to control of the
+Organization or of IAM; persistence/applications-armed has every application.
 """
 question = 29
 attack = ["T1136.003", "T1098.001", "T1098.003"]
 severity = "high"
-false_positives = ["Terraform and the like set up applications in just this way: compare with who usually does."]
-blind_spots = ["A key or a policy for an application that existed before; steps further apart than the window."]
+false_positives = [
+    "The first application that a new Terraform, or a new administrator, sets up: it is done in just this way.",
+]
+blind_spots = [
+    "Rights that are less than control, given by who makes applications as a rule.",
+    "A key or a policy for an application that existed before; steps further apart than the window, in another order or by several principals: see persistence/applications-armed.",
+    "A policy for a group that the application joined before: its joining is the step that counts.",
+]
+
 [params.window]
 type = "duration"
 default = "15m"
 description = "From the application to the last of the other steps."
+
+[params.history]
+type = "duration"
+default = "3650d"
+description = "How far back earlier calls of the principal are looked for."
+
+[params.fresh]
+type = "duration"
+default = "1d"
+description = "Calls this short before do not make it usual: they may be part of the same attack."
+
+[params.control]
+type = "list[text]"
+default = ["OrganizationManager", "OrganizationOwner", "IAMManager", "AllProductsFullAccess"]
+description = "Permission sets that are told whoever grants them."
+
+[columns]
+first_at = "When the application was made."
+last_at = "The last step within the window."
+principal_id = "Who called: a user or an application, never a key."
+application_id = "The new application."
+application_name = "Its name."
+earlier = "How many applications it had made before (fresh)."
+keys = "Keys made for it, or asked for."
+policies = "Policies and memberships given to it after its first key, or asked for."
+permission_sets = "The permission sets that these name."
+outcome = "success where a key and then rights were given, denied where one of them was only tried."
+events = "How many events there are in the row."
+source_ip = "Where the call came from; null where the event does not say it."
+user_agent = "What the caller said it was."
+id = "The making of the application."
+step_ids = "The other events, oldest first."
+event_ids = "The events, oldest first."
+
+[finding]
+summary = "{principal} made the application {application_name} ({application_id}), {keys} API keys and {policies} grants for it within minutes, from {source_ip} ({outcome}): {permission_sets}."
+key = ["id"]
+
+[[next]]
+query = "scope/principal-timeline"
+why = "What the new application did."
+params = { principal = "application_id" }
+
+[[next]]
+query = "containment/blast-tree"
+why = "What came of it all."
+params = { principal = "principal_id" }
+
+[[next]]
+query = "scope/principal-timeline"
+why = "What else this principal did."
+params = { principal = "principal_id" }
+
+[[next]]
+query = "scope/principal-origins"
+why = "Whether it acts from there otherwise."
+params = { principal = "principal_id" }
 --- */
-WITH calls AS (
-    SELECT
-        id, recorded_at, principal_id, method_name, source_ip, user_agent, resources,
-        coalesce(
-            json_extract_string(request_body, '$.application_id'), json_extract_string(request_body, '$.applicationId')
-        ) AS application_id
-    FROM api_events
-    WHERE recorded_at >= $since AND recorded_at < $until + $window
-        AND method_name IN ('CreateApplication', 'CreateAPIKey', 'CreatePolicy', 'ClonePolicy', 'SetRules')
-        AND is_success(status_code)
+WITH applications AS (
+    SELECT id, recorded_at, organization_id, principal_id, made_id, made_name, source_ip, user_agent
+    FROM creations
+    WHERE recorded_at >= $since - $window AND recorded_at < $until
+        AND made_type = 'application' AND outcome = 'success'
 ),
-applications AS (
+keys AS (
+    SELECT id, recorded_at, organization_id, principal_id, bearer_id, outcome
+    FROM creations
+    WHERE recorded_at >= $since - $window AND recorded_at < $until
+        AND made_type = 'api_key' AND outcome IN ('success', 'denied')
+),
+rights AS (
     SELECT
-        id, recorded_at, principal_id, source_ip, user_agent,
-        list_filter(resources, lambda r: r.type = 'iam_application')[1].id AS application_id,
-        list_filter(resources, lambda r: r.type = 'iam_application')[1].name AS application_name
-    FROM calls
-    WHERE method_name = 'CreateApplication' AND recorded_at < $until
+        id, recorded_at, organization_id, principal_id, grantee_ids, permission_sets, outcome,
+        -- A new name or description of a policy is no grant.
+        len(grantee_ids) = 0 AND method_name <> 'UpdatePolicy' AS names_nobody
+    FROM grants
+    WHERE recorded_at >= $since - $window AND recorded_at < $until
+        AND outcome IN ('success', 'denied')
+),
+key_steps AS (
+    SELECT a.id AS application_event, k.id, k.recorded_at, k.outcome
+    FROM applications AS a
+    JOIN keys AS k ON k.organization_id = a.organization_id AND k.principal_id = a.principal_id
+        AND k.recorded_at >= a.recorded_at AND k.recorded_at <= a.recorded_at + $window
+        AND (k.bearer_id IS NULL OR a.made_id IS NULL OR k.bearer_id = a.made_id)
+),
+first_keys AS (
+    SELECT
+        application_event, min(recorded_at) AS first_at,
+        min(recorded_at) FILTER (WHERE outcome = 'success') AS first_success_at
+    FROM key_steps
+    GROUP BY application_event
+),
+right_steps AS (
+    SELECT
+        f.application_event, r.id, r.recorded_at, r.permission_sets,
+        r.outcome = 'success' AND coalesce(r.recorded_at >= f.first_success_at, false) AS complete
+    FROM applications AS a
+    JOIN first_keys AS f ON f.application_event = a.id
+    JOIN rights AS r ON r.organization_id = a.organization_id AND r.principal_id = a.principal_id
+        AND r.recorded_at >= f.first_at AND r.recorded_at <= a.recorded_at + $window
+        AND (list_contains(r.grantee_ids, a.made_id) OR r.names_nobody OR a.made_id IS NULL)
+),
+earlier AS (
+    SELECT a.id, count(*) AS earlier
+    FROM applications AS a
+    JOIN creations AS c ON c.organization_id = a.organization_id AND c.principal_id = a.principal_id
+        AND c.recorded_at <= a.recorded_at - $fresh AND c.recorded_at >= a.recorded_at - $history
+    WHERE c.recorded_at >= $since - $window - $history AND c.recorded_at < $until
+        AND c.made_type = 'application' AND c.outcome = 'success'
+    GROUP BY a.id
 ),
 steps AS (
-    SELECT a.id AS application_event, c.id, c.recorded_at, c.method_name
-    FROM applications AS a
-    JOIN calls AS c ON c.principal_id = a.principal_id
-        AND c.recorded_at >= a.recorded_at AND c.recorded_at <= a.recorded_at + $window
-        AND c.method_name <> 'CreateApplication'
-        -- A call that names another application belongs to that one.
-        AND (c.application_id IS NULL OR a.application_id IS NULL OR c.application_id = a.application_id)
+    SELECT application_event, id, recorded_at, 1 AS is_key, false AS complete, [] AS permission_sets FROM key_steps
+    UNION ALL
+    SELECT application_event, id, recorded_at, 0, complete, permission_sets FROM right_steps
 )
 SELECT
-    a.recorded_at, a.principal_id, a.application_id, a.application_name,
-    count(*) FILTER (WHERE s.method_name = 'CreateAPIKey') AS keys,
-    count(*) FILTER (WHERE s.method_name <> 'CreateAPIKey') AS policies,
-    max(s.recorded_at) AS last_step_at,
-    a.source_ip, a.user_agent, a.id,
-    list(s.id ORDER BY s.recorded_at, s.id) AS step_ids
+    a.recorded_at AS first_at, max(s.recorded_at) AS last_at, a.principal_id,
+    a.made_id AS application_id, a.made_name AS application_name, coalesce(min(e.earlier), 0) AS earlier,
+    count(*) FILTER (WHERE s.is_key = 1) AS keys,
+    count(*) FILTER (WHERE s.is_key = 0) AS policies,
+    list_sort(list_distinct(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)))) AS permission_sets,
+    CASE WHEN bool_or(s.complete) THEN 'success' ELSE 'denied' END AS outcome,
+    count(*) + 1 AS events, a.source_ip, a.user_agent, a.id,
+    list(s.id ORDER BY s.recorded_at, s.id) AS step_ids,
+    list_prepend(a.id, list(s.id ORDER BY s.recorded_at, s.id)) AS event_ids
 FROM applications AS a
 JOIN steps AS s ON s.application_event = a.id
-GROUP BY a.recorded_at, a.principal_id, a.application_id, a.application_name, a.source_ip, a.user_agent, a.id
-HAVING count(*) FILTER (WHERE s.method_name = 'CreateAPIKey') > 0
-    AND count(*) FILTER (WHERE s.method_name <> 'CreateAPIKey') > 0
-ORDER BY a.recorded_at, a.id
+LEFT JOIN earlier AS e ON e.id = a.id
+GROUP BY a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name, a.source_ip, a.user_agent
+HAVING count(*) FILTER (WHERE s.is_key = 1) > 0 AND count(*) FILTER (WHERE s.is_key = 0) > 0
+    AND max(s.recorded_at) >= $since
+    AND (
+        min(e.earlier) IS NULL
+        OR list_has_any(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)), $control)
+    )
+ORDER BY first_at, a.id

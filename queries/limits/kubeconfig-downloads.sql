@@ -1,0 +1,121 @@
+/* ---
+title = "Who downloaded a kubeconfig: not logged"
+description = """
+Audit Trail does not log that the kubeconfig of a cluster is downloaded, nor anything that is done with it. So the first
+rows say why there is no answer and where to look, one says whether the product lists that are held have come to name such
+a call, and the rest show what is held instead: who opened clusters to addresses, renewed admin tokens, changed them, or
+was given rights to them. Kubernetes events carry no address.
+"""
+question = 35
+answer = "no"
+attack = ["T1552.007"]
+blind_spots = [
+    "Who has a copy: a kubeconfig with an admin token is good until ResetClusterAdminToken.",
+    "What was done with it: only the cluster's own audit log can say.",
+]
+
+[columns]
+part = "1 why there is no answer, 2 whether that has changed by the product lists that are held, 3 what is held instead."
+what = "The reason, or what the calls of this row have to do with the question."
+principal_id = "Who made the calls; null in the other rows, and where the events do not say."
+principal_name = "Its name, where one is known."
+first_at = "The first of the calls; of the product lists since when they name the method."
+last_at = "The last of the calls; of the product lists when they first no longer named it."
+events = "How many calls; null in the other rows."
+succeeded = "How many of them succeeded."
+denied = "How many were denied."
+methods = "The calls; of the product lists the methods."
+resource_names = "What they were about, at most a hundred names."
+source_ips = "Where they came from."
+user_agents = "What the caller said it was."
+
+[[next]]
+query = "persistence/cluster-access-opened"
+why = "Whether a cluster was opened, or its token renewed."
+
+[[next]]
+query = "scope/principal-timeline"
+why = "What else this principal did."
+params = { principal = "principal_id" }
+
+[[next]]
+query = "limits/not-loggable"
+why = "What else could not be logged in this time."
+--- */
+WITH reasons AS (
+    SELECT CAST(number AS INTEGER) AS number, what
+    FROM (VALUES
+        (1, 'Audit Trail is not documented to log GetClusterKubeConfig: an empty answer would say nothing.'),
+        (2, 'Calls to the cluster itself never pass the API of Scaleway: see the audit log of the cluster, if it is kept, and Cockpit.'),
+        (3, 'Take the admin token of every cluster that a compromised principal could read for stolen: ResetClusterAdminToken ends it.'),
+        (4, 'Kubernetes events carry no source_ip: a condition on an address leaves them all out.')
+    ) AS v(number, what)
+),
+listed AS (
+    SELECT
+        count(*) AS rows_held,
+        list_sort(list(DISTINCT method_name) FILTER (WHERE method_name IN ('GetClusterKubeConfig', 'GetClusterKubeconfig', 'DownloadKubeConfig'))) AS methods,
+        min(listed_from) FILTER (WHERE method_name IN ('GetClusterKubeConfig', 'GetClusterKubeconfig', 'DownloadKubeConfig')) AS listed_from,
+        CASE WHEN count(*) FILTER (WHERE method_name IN ('GetClusterKubeConfig', 'GetClusterKubeconfig', 'DownloadKubeConfig') AND listed_to IS NULL) = 0
+            THEN max(listed_to) FILTER (WHERE method_name IN ('GetClusterKubeConfig', 'GetClusterKubeconfig', 'DownloadKubeConfig')) END AS listed_to
+    FROM loggable_methods
+),
+calls AS (
+    SELECT
+        principal_id, recorded_at, id, method_name, status_code, source_ip, user_agent,
+        CASE
+            WHEN method_name IN ('GetClusterKubeConfig', 'GetClusterKubeconfig', 'DownloadKubeConfig')
+                THEN 'kubeconfigs downloaded: the trail logs it after all'
+            WHEN method_name = 'ResetClusterAdminToken' THEN 'renewed an admin token'
+            WHEN method_name IN ('AddClusterACLRules', 'SetClusterACLRules', 'DeleteACLRule') THEN 'changed who may reach a cluster'
+            WHEN method_name IN ('CreatePolicy', 'UpdatePolicy', 'SetRules') THEN 'gave rights to clusters'
+            ELSE 'worked on clusters'
+        END AS what,
+        unnest(CASE WHEN len(resource_names(resources)) = 0 THEN [NULL] ELSE resource_names(resources) END) AS resource_name
+    FROM api_events
+    WHERE recorded_at >= $since AND recorded_at < $until
+        AND (
+            product_name IN ('kubernetes', 'k8s', 'kapsule') OR service_name LIKE 'scaleway.k8s.%'
+            OR method_name IN ('ResetClusterAdminToken', 'AddClusterACLRules', 'SetClusterACLRules')
+            OR (method_name IN ('CreatePolicy', 'UpdatePolicy', 'SetRules') AND len(list_filter(
+                body_every(request_body, 'permission_set_names'),
+                lambda x: starts_with(x, 'Kubernetes') OR x IN ('AllProductsFullAccess', 'OrganizationManager')
+            )) > 0)
+        )
+),
+names AS (
+    SELECT id, min(name) AS name
+    FROM principals
+    GROUP BY id
+)
+SELECT
+    1 AS part, concat(number, '. ', what) AS what, CAST(NULL AS VARCHAR) AS principal_id,
+    CAST(NULL AS VARCHAR) AS principal_name, CAST(NULL AS TIMESTAMP) AS first_at, CAST(NULL AS TIMESTAMP) AS last_at,
+    CAST(NULL AS BIGINT) AS events, CAST(NULL AS BIGINT) AS succeeded, CAST(NULL AS BIGINT) AS denied,
+    CAST([] AS VARCHAR[]) AS methods, CAST([] AS VARCHAR[]) AS resource_names, CAST([] AS VARCHAR[]) AS source_ips,
+    CAST([] AS VARCHAR[]) AS user_agents
+FROM reasons
+UNION ALL
+SELECT
+    2,
+    CASE
+        WHEN rows_held = 0 THEN 'no product list is held: run trailkeep products, so that it is known what could be logged'
+        WHEN listed_from IS NULL THEN 'the product lists that are held name no such method: it leaves no event'
+        WHEN listed_to IS NOT NULL THEN 'the product lists named such methods until last_at: look at these events'
+        ELSE 'the product lists name such methods now: ask for their events, from first_at on'
+    END,
+    NULL, NULL, listed_from, listed_to, NULL, NULL, NULL, coalesce(methods, []), [], [], []
+FROM listed
+UNION ALL
+SELECT
+    3, c.what, c.principal_id, n.name, min(c.recorded_at), max(c.recorded_at), count(DISTINCT c.id),
+    count(DISTINCT c.id) FILTER (WHERE is_success(c.status_code)),
+    count(DISTINCT c.id) FILTER (WHERE is_denied(c.status_code)),
+    list_sort(list(DISTINCT c.method_name)),
+    coalesce(list_sort(list(DISTINCT c.resource_name) FILTER (WHERE c.resource_name IS NOT NULL))[1:100], []),
+    coalesce(list_sort(list(DISTINCT c.source_ip) FILTER (WHERE c.source_ip IS NOT NULL)), []),
+    coalesce(list_sort(list(DISTINCT c.user_agent) FILTER (WHERE c.user_agent IS NOT NULL)), [])
+FROM calls AS c
+LEFT JOIN names AS n ON n.id = c.principal_id
+GROUP BY c.what, c.principal_id, n.name
+ORDER BY ALL
