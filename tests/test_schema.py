@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -157,3 +159,23 @@ class TestTheCommand:
         done = CliRunner().invoke(app, ["schema", *arguments])
         assert done.exit_code == 0
         return done.output
+
+
+def test_no_lambda_in_a_macro_can_mistake_a_table_of_the_query_for_its_own_parameter() -> None:
+    """The engine takes `r.type` for the column of a table `r` where there is one, even inside a lambda over r."""
+    parameters = {
+        name.strip()
+        for statement in macro_statements()
+        for names in re.findall(r"lambda ([\w, ]+):", statement)
+        for name in names.split(",")
+    }
+    assert len(parameters) > 5
+    assert {name for name in parameters if not re.fullmatch(r"_[a-z]+_", name)} == set()
+    with duckdb.connect() as connection:
+        for statement in macro_statements():
+            connection.execute(statement)
+        found = connection.execute(
+            "SELECT resource_of(r.resources, 'iam_user') FROM"
+            " (SELECT 'x' AS type, 'y' AS id, [{id: 'alice', type: 'iam_user'}] AS resources) AS r"
+        ).fetchone()
+        assert found == ("alice",)

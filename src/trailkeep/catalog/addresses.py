@@ -23,10 +23,10 @@ def ip_label() -> str:
     """The statement that creates the macro `ip_label`; it uses ``_ip_number``."""
     # The number is made once for a row: a list of one element gives it a name.
     cases = " ".join(
-        f"WHEN n BETWEEN {first}::UHUGEINT AND {last}::UHUGEINT THEN '{label}'"
+        f"WHEN _n_ BETWEEN {first}::UHUGEINT AND {last}::UHUGEINT THEN '{label}'"
         for first, last, label in geo.label_ranges()
     )
-    return f"CREATE MACRO {IP_LABEL}(ip) AS list_transform([_ip_number(ip)], lambda n: CASE {cases} END)[1]"
+    return f"CREATE MACRO {IP_LABEL}(ip) AS list_transform([_ip_number(ip)], lambda _n_: CASE {cases} END)[1]"
 
 
 def create_functions(

@@ -10,15 +10,17 @@ from trailkeep.catalog import macros, people, views
 from trailkeep.catalog.chosen import EXTRA, LEDGER, Needs, chosen_macros, chosen_views
 from trailkeep.catalog.event_names import in_one_table
 from trailkeep.catalog.ledger_rows import ledger_table
+from trailkeep.catalog.shared import FIRST_SEEN, create_first_seen_planned
 from trailkeep.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
 
+    from trailkeep.catalog.shared import SharedScan
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.timespan import Span
 
@@ -43,7 +45,19 @@ def table_names() -> frozenset[str]:
 class Building:
     """What one connection is given."""
 
-    def __init__(self, archive: Archive, ledger: Ledger, needs: Needs | None, span: Span | None) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        ledger: Ledger,
+        needs: Needs | None,
+        span: Span | None,
+        shared: SharedScan | None = None,
+        *,
+        planned_only: bool = False,
+    ) -> None:
+        """With `shared` its rows are read once; what is `planned_only` has empty tables and reads none at all."""
+        self._shared = shared
+        self._planned_only = planned_only
         self._archive = archive
         self._ledger = ledger
         self._functions = None if needs is None else needs.functions
@@ -87,20 +101,34 @@ class Building:
         extra: Mapping[str, pa.Table],
         names: pa.Table | None,
         *,
-        sealed: bool,
+        sealed: bool = False,
+        check_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         """Create all of it on a connection; `place` comes first. `names` are those that events give to principals."""
         of_views = {name: text for name, text in self._texts.items() if self._needs(name)}
         connection.execute("CREATE SCHEMA parts")
         self._create_macros(connection, of_views)
+        if self._shared is not None:
+            self._shared.begin(self._placed)
         for table in self._tables():
-            placed = self._placed[table.name]
+            placed = self._placed.get(table.name, [])
+            if self._shared is not None and table.name in self._shared.columns:
+                self._shared.load(connection, table, placed, self._parts, check_stopped)
+                continue
             parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
-            connection.execute(views.view_of(table, parts, span=self._span_of(table)))
+            view = views.view_of(table, parts, span=self._span_of(table))
+            connection.execute(view.replace("CREATE VIEW", "CREATE TABLE", 1) if self._planned_only else view)
         self._create_names(connection, names)
         for name, statement in of_views.items():
             # Others are made of it several times over: it is small, and worked out once.
             once = name == "parts.principal_versions"
+            check_stopped()
+            if name == FIRST_SEEN and self._shared is not None:
+                self._shared.create_first_seen(connection, statement, check_stopped)
+                continue
+            if name == FIRST_SEEN and self._planned_only:
+                create_first_seen_planned(connection, statement)
+                continue
             connection.execute(statement.replace("CREATE VIEW", "CREATE TABLE", 1) if once else statement)
         self._create_tables(connection, extra)
 

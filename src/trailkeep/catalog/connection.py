@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trailkeep.catalog import macros, soundness
 from trailkeep.catalog.chosen import chosen_macros
+from trailkeep.catalog.temporary import KeptFolder
 from trailkeep.errors import IntegrityViolated, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trailkeep.catalog.chosen import Needs
+    from trailkeep.catalog.shared import SharedScan
     from trailkeep.errors import ArchiveDamaged, TrailkeepError
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.timespan import Span
@@ -67,12 +69,30 @@ class _Nobody:
         """Nobody ends it."""
 
 
+class _Folder(Protocol):
+    """A folder for temporary files."""
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+
+    def cleanup(self) -> None:
+        """Remove it."""
+
+
+class _Borrowed:
+    """A folder that belongs to somebody else."""
+
+    name = ""
+
+    def cleanup(self) -> None:
+        """Leave it as it is."""
+
+
 class Catalog:
     """A locked connection with the archive's views; close it, or use it in a ``with`` block."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, files: dict[str, LiveFile], spill: tempfile.TemporaryDirectory[str]
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, files: dict[str, LiveFile], spill: _Folder) -> None:
         self.connection = connection
         self.files = files
         """The live files behind the views, by the path that is opened."""
@@ -85,6 +105,10 @@ class Catalog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def cursor(self) -> Catalog:
+        """The same catalog for another statement; closing it leaves this one as it is."""
+        return Catalog(self.connection.cursor(), self.files, _Borrowed())
 
     def close(self) -> None:
         """End what is running and give back memory and temporary disk."""
@@ -136,11 +160,13 @@ def open_catalog(
     needs: Needs | None = None,
     watching: Watching | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
+    shared: SharedScan | None = None,
 ) -> Catalog:
     """A connection to exactly the live files of `ledger`, with all views and macros, or only those that `needs` names.
 
     `extra` become tables of their names. With `span`, the three event tables, and what is made of them, hold only its
-    rows. `connection` is one of `connect` that nothing was made on; it is closed with the catalog.
+    rows. With `shared`, rows that many statements read are read now, and views that take long are worked out once.
+    `connection` is one of `connect` that nothing was made on; it is closed with the catalog.
 
     Raises ArchiveDamaged, with the file's name, where a live file of these tables is missing, has another length than
     the ledger says, or cannot be opened; IntegrityViolated where its bytes are others.
@@ -148,7 +174,7 @@ def open_catalog(
     import duckdb
 
     limits, watched = limits or Limits(), watching or _Nobody()
-    spill = _spill(limits.temporary_directory)
+    spill = _spill(limits.temporary_directory, kept=shared is not None)
     connection = connection or connect()
     catalog = Catalog(connection, {}, spill)
     try:
@@ -156,14 +182,16 @@ def open_catalog(
         if needs is None or needs.tables:
             from trailkeep.catalog.building import Building
 
-            building = Building(archive, ledger, needs, span)
+            building = Building(archive, ledger, needs, span, shared)
             catalog.files.update(building.place())
             soundness.check_files(
                 catalog.files, archive.path.resolve(), archive.archive_id, check_stopped=watched.check
             )
+            if shared is not None:
+                shared.attach(connection, Path(spill.name))
             _configure(connection, limits, Path(spill.name), [] if limits.sealed else list(catalog.files))
             names = _event_names(archive, ledger, limits, watched, connection) if building.needs_event_names else None
-            building.build(connection, extra or {}, names, sealed=limits.sealed)
+            building.build(connection, extra or {}, names, sealed=limits.sealed, check_stopped=watched.check)
         else:
             _configure(connection, limits, Path(spill.name), [])
             for statement in chosen_macros(macros.statements(needs.functions), needs.functions, ()):
@@ -245,8 +273,11 @@ def _configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Pat
             raise UsageError(f"the limit {_LIMITS[name]} cannot be {value}: {reason}", hint=_LIMITS_HINT) from error
 
 
-def _spill(place: Path | None) -> tempfile.TemporaryDirectory[str]:
+def _spill(place: Path | None, *, kept: bool) -> tempfile.TemporaryDirectory[str] | KeptFolder:
+    """A folder for temporary files; what is `kept` in it may be much, and a later run removes it after a crash."""
     try:
+        if kept:
+            return KeptFolder(place)
         return tempfile.TemporaryDirectory(prefix="trailkeep-", dir=place, ignore_cleanup_errors=True)
     except OSError as error:
         raise UsageError(

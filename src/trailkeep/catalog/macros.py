@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trailkeep.catalog.body_macros import BODY_MACROS
+from trailkeep.catalog.window_macros import WINDOW_MACROS
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -12,37 +15,42 @@ _V4 = rf"({_V4_PART}\.){{3}}{_V4_PART}"
 _V6_GROUPS = r"[0-9a-f]{1,4}(:[0-9a-f]{1,4})*"
 _V6 = rf"{_V6_GROUPS}|({_V6_GROUPS})?::({_V6_GROUPS})?"
 
+# The parameters of lambdas have names that nobody gives to a table: where `r` is one, the engine takes `r.type` for the
+# table's column, and `resource_of(r.resources, ...)` would be NULL without a word.
 MACROS = (
     # An IPv4 address as a number of 32 bits.
     f"""
     CREATE MACRO _ip4_number(ip) AS
     CASE WHEN regexp_full_match(ip, '{_V4}') THEN
-        list_reduce(list_transform(string_split(ip, '.'), lambda p: TRY_CAST(p AS UBIGINT)), lambda a, b: a * 256 + b)
+        list_reduce(
+            list_transform(string_split(ip, '.'), lambda _p_: TRY_CAST(_p_ AS UBIGINT)),
+            lambda _a_, _b_: _a_ * 256 + _b_
+        )
     END
     """,
     # An IPv6 address as a number of 128 bits. A list of one element is how SQL gives an intermediate value a name:
-    # `ip` is the text with an IPv4 tail written in hexadecimal, `g` the groups before and after the double colon.
+    # `_ip_` is the text with an IPv4 tail written in hexadecimal, `_g_` the groups before and after the double colon.
     f"""
     CREATE MACRO _ip6_number(text) AS
     list_transform(
-        list_transform([lower(text)], lambda ip:
-            CASE WHEN regexp_full_match(ip, '.*:{_V4}') THEN
-                regexp_replace(ip, '[^:]*$', '')
-                || printf('%04x', CAST(_ip4_number(regexp_extract(ip, '[^:]*$')) AS BIGINT) // 65536)
-                || ':' || printf('%04x', CAST(_ip4_number(regexp_extract(ip, '[^:]*$')) AS BIGINT) % 65536)
-            ELSE ip END),
-        lambda ip:
-            CASE WHEN regexp_full_match(ip, '{_V6}') THEN
+        list_transform([lower(text)], lambda _ip_:
+            CASE WHEN regexp_full_match(_ip_, '.*:{_V4}') THEN
+                regexp_replace(_ip_, '[^:]*$', '')
+                || printf('%04x', CAST(_ip4_number(regexp_extract(_ip_, '[^:]*$')) AS BIGINT) // 65536)
+                || ':' || printf('%04x', CAST(_ip4_number(regexp_extract(_ip_, '[^:]*$')) AS BIGINT) % 65536)
+            ELSE _ip_ END),
+        lambda _ip_:
+            CASE WHEN regexp_full_match(_ip_, '{_V6}') THEN
                 list_transform(
-                    [[list_filter(string_split(split_part(ip, '::', 1), ':'), lambda p: p <> ''),
-                      list_filter(string_split(split_part(ip, '::', 2), ':'), lambda p: p <> '')]],
-                    lambda g:
-                        CASE WHEN (contains(ip, '::') AND len(g[1]) + len(g[2]) <= 7)
-                               OR (NOT contains(ip, '::') AND len(g[1]) = 8) THEN
+                    [[list_filter(string_split(split_part(_ip_, '::', 1), ':'), lambda _p_: _p_ <> ''),
+                      list_filter(string_split(split_part(_ip_, '::', 2), ':'), lambda _p_: _p_ <> '')]],
+                    lambda _g_:
+                        CASE WHEN (contains(_ip_, '::') AND len(_g_[1]) + len(_g_[2]) <= 7)
+                               OR (NOT contains(_ip_, '::') AND len(_g_[1]) = 8) THEN
                             TRY_CAST('0x'
-                                || array_to_string(list_transform(g[1], lambda p: lpad(p, 4, '0')), '')
-                                || repeat('0000', 8 - len(g[1]) - len(g[2]))
-                                || array_to_string(list_transform(g[2], lambda p: lpad(p, 4, '0')), '')
+                                || array_to_string(list_transform(_g_[1], lambda _p_: lpad(_p_, 4, '0')), '')
+                                || repeat('0000', 8 - len(_g_[1]) - len(_g_[2]))
+                                || array_to_string(list_transform(_g_[2], lambda _p_: lpad(_p_, 4, '0')), '')
                             AS UHUGEINT)
                         END)[1]
             END)[1]
@@ -71,7 +79,42 @@ MACROS = (
        = ((_ip_number(split_part(cidr, '/', 1)) >> 1::UHUGEINT) >> (127 - _prefix_bits(cidr))::UHUGEINT)
     END
     """,
+    # Of an IPv6 address the first four groups, of which zeros at the end melt into the double colon.
+    f"""
+    CREATE MACRO ip_network(ip) AS
+    CASE
+        WHEN NOT contains(ip, ':') THEN
+            CASE WHEN regexp_full_match(ip, '{_V4}') THEN regexp_extract(ip, '^.*[.]') || '0/24' END
+        ELSE list_transform([_ip6_number(ip)], lambda _n_:
+            CASE
+                WHEN _n_ IS NULL THEN NULL
+                WHEN (_n_ >> 32::UHUGEINT) = 65535::UHUGEINT THEN printf(
+                    '%d.%d.%d.0/24',
+                    ((_n_ >> 24::UHUGEINT) % 256)::BIGINT, ((_n_ >> 16::UHUGEINT) % 256)::BIGINT,
+                    ((_n_ >> 8::UHUGEINT) % 256)::BIGINT
+                )
+                ELSE regexp_replace(
+                    printf(
+                        '%x:%x:%x:%x',
+                        (_n_ >> 112::UHUGEINT)::BIGINT, ((_n_ >> 96::UHUGEINT) % 65536)::BIGINT,
+                        ((_n_ >> 80::UHUGEINT) % 65536)::BIGINT, ((_n_ >> 64::UHUGEINT) % 65536)::BIGINT
+                    ),
+                    '(^|:)0(:0)*$', ''
+                ) || '::/64'
+            END)[1]
+    END
+    """,
     "CREATE MACRO is_success(code) AS code BETWEEN 200 AND 299",
+    "CREATE MACRO is_denied(code) AS code IN (401, 403)",
+    """
+    CREATE MACRO outcome_of(code) AS
+    CASE
+        WHEN code IS NULL THEN NULL
+        WHEN is_success(code) THEN 'success'
+        WHEN is_denied(code) THEN 'denied'
+        ELSE 'failure'
+    END
+    """,
     "CREATE MACRO verb(method) AS nullif(regexp_extract(method, '^[A-Z]?[a-z]+|^[A-Z]+'), '')",
     """
     CREATE MACRO user_agent_family(ua) AS
@@ -100,6 +143,8 @@ MACROS = (
         ELSE 'other'
     END
     """,
+    *BODY_MACROS,
+    *WINDOW_MACROS,
 )
 """The statements that create all macros but `ip_label`, in order: each uses only earlier ones."""
 

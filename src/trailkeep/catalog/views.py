@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trailkeep.catalog import people
+from trailkeep.catalog.calls import OF_CALLS
+from trailkeep.catalog.first_seen import FIRST_SEEN
 from trailkeep.schema import DIRECTORY_TABLES, REVISIONS
 from trailkeep.schema import engine_type as type_of
 
@@ -87,17 +89,22 @@ def view_of(table: Table, parts: Sequence[str], *, span: Span | None) -> str:
 
     Without one the view is empty, with the same names and types.
     """
-    if not parts:
-        typed = [f"CAST(NULL AS {type_of(column.type)}) AS {name_of(column.name)}" for column in table.columns]
-        typed += [f"CAST(NULL AS VARCHAR) AS {name_of(key)}" for key in partition_columns(table)]
-        parts = [f"SELECT {', '.join(typed)} WHERE false"]
-    body = " UNION ALL ".join(parts)
+    body = selection_of(table, parts)
     if span is not None:
         start, end = (moment.replace(tzinfo=None).isoformat(sep=" ") for moment in (span.start, span.end))
         inside = f"{table.time} >= TIMESTAMP {quote(start)} AND {table.time} < TIMESTAMP {quote(end)}"
         body = f"SELECT * FROM ({body}) WHERE {inside}"  # noqa: S608 - quoted
     schema, _, name = full_name(table).partition(".")
     return f"CREATE VIEW {schema}.{name_of(name)} AS {body}"
+
+
+def selection_of(table: Table, parts: Sequence[str]) -> str:
+    """The rows of these selections together; without one none, with the table's names and types."""
+    if not parts:
+        typed = [f"CAST(NULL AS {type_of(column.type)}) AS {name_of(column.name)}" for column in table.columns]
+        typed += [f"CAST(NULL AS VARCHAR) AS {name_of(key)}" for key in partition_columns(table)]
+        parts = [f"SELECT {', '.join(typed)} WHERE false"]
+    return " UNION ALL ".join(parts)
 
 
 def full_name(table: Table) -> str:
@@ -113,18 +120,13 @@ SELECT
     principal_id AS actor_id,
     source_ip, user_agent, product_name, service_name,
     method_name AS action,
-    CASE
-        WHEN status_code IS NULL THEN NULL
-        WHEN is_success(status_code) THEN 'success'
-        WHEN status_code IN (401, 403) THEN 'denied'
-        ELSE 'failure'
-    END AS outcome,
+    outcome_of(status_code) AS outcome,
     status_code, resources, raw
 FROM main.api_events
 UNION ALL
 SELECT
     'authentication', id, recorded_at, organization_id, region, NULL, NULL,
-    list_filter(resources, lambda r: r.type IN ('iam_user', 'account_user'))[1].id,
+    login_user(resources),
     source_ip, user_agent, NULL, NULL,
     concat_ws('/', 'Login', method),
     CASE
@@ -224,6 +226,8 @@ OF_VIEWS = {
     "parts.actors": people.ACTORS,
     "main.events": EVENTS,
     "main.event_resources": EVENT_RESOURCES,
+    **OF_CALLS,
+    "main.first_seen": FIRST_SEEN,
     "main.revisions": REVISIONS_VIEW,
     "main.principals": people.PRINCIPALS,
     "main.principal_history": people.PRINCIPAL_HISTORY,

@@ -82,3 +82,33 @@ def in_cidr(address: exp.Expr, network: exp.Expr) -> exp.Expr:
         parsed("left(address, prefix) = left(base, prefix)", address=_bits(address), base=_bits(base), prefix=prefix),
         copy=False,
     )
+
+
+# The first four groups of the 128 bits in hexadecimal, of which zeros at the end melt into the double colon.
+_GROUP = "lower(conv(substring(b, {}, 16), 2, 16))"
+_OCTET = "conv(substring(b, {}, 8), 2, 10)"
+_NETWORK = f"""
+try_element_at(transform(array(bits), b -> CASE
+    WHEN b IS NULL THEN NULL
+    WHEN left(b, 96) = concat(repeat('0', 80), repeat('1', 16))
+    THEN concat({_OCTET.format(97)}, '.', {_OCTET.format(105)}, '.', {_OCTET.format(113)}, '.0/24')
+    ELSE concat(
+        regexp_replace(concat_ws(':', {", ".join(_GROUP.format(1 + 16 * place) for place in range(4))}), zeros, ''),
+        '::/64')
+END), 1)
+"""
+
+
+def network_of(address: exp.Expr) -> exp.Expr:
+    """The network around the text `address`, as the macro ``ip_network`` gives it."""
+    return parsed(_NETWORK, bits=_bits(address), zeros=literal(r"(?d)(^|:)0(:0)*\z"))
+
+
+def label_of(address: exp.Expr) -> exp.Expr:
+    """What kind of address the text `address` is, as the macro ``ip_label`` gives it."""
+    from trailkeep.geo import label_ranges
+
+    cases = " ".join(
+        f"WHEN b BETWEEN '{first:0128b}' AND '{last:0128b}' THEN '{label}'" for first, last, label in label_ranges()
+    )
+    return parsed(f"try_element_at(transform(array(bits), b -> CASE {cases} END), 1)", bits=_bits(address))

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from trailkeep.catalog import macros, views
+from trailkeep.engines.constants import worked_out
 from trailkeep.errors import QueryError
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 IN_CIDR = "ip_in_cidr"
 """The macro that is never written out: it counts with 128-bit numbers, and every engine has a way of its own."""
 
+OWN_WAYS = frozenset({IN_CIDR, "ip_label", "ip_network", "body_every"})
+"""The macros that Spark has a way of its own for."""
+
 _MACRO = re.compile(r"\s*CREATE MACRO (?P<name>\w+)\((?P<parameters>[^)]*)\) AS\s(?P<body>.*)", re.DOTALL)
 _VIEW = re.compile(r"\s*CREATE VIEW (?:\w+\.)?(?P<name>\w+) AS\s(?P<body>.*)", re.DOTALL)
-_AS_TEXT = frozenset({"every_event", "events", "event_resources"})
+_AS_TEXT = frozenset({"every_event", "events", "event_resources", "logins", "grants", "creations", "first_seen"})
 """The views that another engine is told in its own words. The others are small, or say what it cannot: Spark is
 given them as tables, and nobody else is given them."""
 _ROUNDS = 20
@@ -83,15 +87,19 @@ def _reader() -> type:
 
 
 def expand(
-    sql: str, *, instead: Mapping[str, str] | None = None, as_written: bool = True, all_macros: bool = False
+    sql: str,
+    *,
+    instead: Mapping[str, str] | None = None,
+    as_written: bool = True,
+    but: frozenset[str] = frozenset({IN_CIDR}),
 ) -> Portable:
-    """The query of `sql` with macros written out, but for `IN_CIDR`, and the views that it uses as CTEs before it.
+    """The query of `sql` with macros written out, `but` for these, and the views that it uses as CTEs before it.
 
-    `instead` gives other text for a view, by its name; with `all_macros` even `IN_CIDR` is written out.
+    `instead` gives other text for a view, by its name.
     """
     from sqlglot import exp
 
-    tree = write_out_macros(parse(sql, as_written=as_written), all_macros=all_macros)
+    tree = write_out_macros(parse(sql, as_written=as_written), but=but)
     known = dict(view_bodies()) | dict(instead or {})
     own = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     bodies: dict[str, exp.Query] = {}
@@ -110,7 +118,7 @@ def expand(
                 base.add(name)
             elif name not in bodies:
                 body = parse(known[name], as_written=as_written)
-                bodies[name] = write_out_macros(body, all_macros=all_macros)
+                bodies[name] = write_out_macros(body, but=but)
                 waiting.append((bodies[name], set()))
     # Each goes before all that is there: the last view first, so that it comes after those that it is made of.
     for name in reversed([name for name in known if name in bodies]):
@@ -159,15 +167,15 @@ def _macros() -> dict[str, tuple[tuple[str, ...], str]]:
     return written
 
 
-def write_out_macros(tree: exp.Query, *, all_macros: bool = False) -> exp.Query:
-    """`tree` with every macro but `IN_CIDR` replaced by its body, or every macro."""
+def write_out_macros(tree: exp.Query, *, but: frozenset[str] = frozenset({IN_CIDR})) -> exp.Query:
+    """`tree` with every macro, `but` for these, replaced by its body."""
     from sqlglot import exp
 
     known = _macros()
 
     def called(node: exp.Expr) -> bool:
         name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
-        return name in known and (all_macros or name != IN_CIDR)
+        return name in known and name not in but
 
     def replaced(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Anonymous) or not called(node):
@@ -180,7 +188,8 @@ def write_out_macros(tree: exp.Query, *, all_macros: bool = False) -> exp.Query:
     for _round in range(_ROUNDS):
         if not any(called(node) for node in tree.walk()):
             return tree
-        tree = cast("exp.Query", tree.transform(replaced, copy=False))
+        tree = cast("exp.Query", worked_out(tree).transform(replaced, copy=False))
+        tree = cast("exp.Query", worked_out(tree))
     raise Untranslatable("its macros use macros without end")
 
 

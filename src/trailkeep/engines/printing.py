@@ -95,13 +95,14 @@ def _translated(sql: str, types: Mapping[str, str], dialect: Dialect) -> tuple[e
     notes = [other_rules.NO_NAMES] if guard.names_actors(sql) else []
     if dialect is Dialect.SPARK:
         try:
-            found = portable.expand(sql, instead=other_rules.WITHOUT_NAMES)
+            found = portable.expand(sql, instead=other_rules.WITHOUT_NAMES, but=portable.OWN_WAYS)
             return spark_rules.translate(found.tree, types, strict=False), found.tables, notes
         except Untranslatable as error:
             notes.append(error.reason)
     own = dialect is Dialect.DUCKDB
     instead = other_rules.WITHOUT_NAMES if own else other_rules.VIEWS_INSTEAD
-    found = portable.expand(sql, instead=instead, as_written=False, all_macros=own)
+    but: frozenset[str] = frozenset() if own else portable.OWN_WAYS
+    found = portable.expand(sql, instead=instead, as_written=False, but=but)
     if own:
         return found.tree, found.tables, notes
     tree, more = other_rules.rewrite(found.tree, dialect)

@@ -116,7 +116,7 @@ def open_result(
 
 def _translate(prepared: Prepared) -> _Translated:
     """The question in Spark's SQL. Raises Untranslatable."""
-    found = portable.expand(prepared.statement.sql)
+    found = portable.expand(prepared.statement.sql, but=portable.OWN_WAYS)
     types = types_of(prepared.saved, prepared.parameters)
     tree = spark_rules.translate(found.tree, types, strict=True)
     spark_text.place_tables(tree, found.tables)

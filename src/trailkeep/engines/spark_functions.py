@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trailkeep.engines import spark_json, spark_lists, spark_strings, spark_times
-from trailkeep.engines.addresses import in_cidr
+from trailkeep.engines import spark_bodies, spark_json, spark_lists, spark_strings, spark_times
+from trailkeep.engines.addresses import in_cidr, label_of, network_of
 from trailkeep.engines.kinds import DATE, INTEGER, INTERVAL, TIME
 from trailkeep.engines.portable import IN_CIDR, Untranslatable
 from trailkeep.engines.spark_lists import any_of, is_count, reverse_sorted
@@ -84,9 +84,9 @@ def _cast(rules: SparkRules, node: Any) -> exp.Expr:
     attempt = isinstance(node, exp.TryCast)
     kind = _spark_type(node.to)
     given = rules.kinds.of(node.this)
-    value = rules.rewrite(node.this)
     if kind == "STRING":
         return as_text(rules, node.this)
+    value = rules.rewrite(node.this)
     if kind in INTEGERS:
         return _to_integer(value, kind, attempt=attempt) if given != INTEGER else cast(value, kind, attempt=attempt)
     if kind in ("TIMESTAMP_NTZ", "DATE"):
@@ -226,6 +226,9 @@ def _expression(text: str) -> Callable[..., exp.Expr]:
 
 
 _BY_NAME: dict[str, Callable[..., exp.Expr]] = {
+    "ip_label": lambda rules, address: label_of(rules.rewrite(address)),
+    "ip_network": lambda rules, address: network_of(rules.rewrite(address)),
+    "body_every": spark_bodies.every,
     "prefix": _expression("startswith(a, b)"),
     "suffix": _expression("endswith(a, b)"),
     "list_value": lambda rules, *items: call("array", *[rules.rewrite(item) for item in items]),

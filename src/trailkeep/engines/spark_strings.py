@@ -53,8 +53,6 @@ def _like(rules: SparkRules, node: Any) -> exp.Expr:
     """In Spark a backslash escapes by default, in DuckDB nothing does."""
     from sqlglot import exp
 
-    if node.args.get("negate"):
-        raise Untranslatable(f"{shown(node)}")
     pattern = node.expression
     if isinstance(pattern, (exp.Any, exp.All)):
         raise Untranslatable(f"{shown(node)}")
@@ -63,7 +61,7 @@ def _like(rules: SparkRules, node: Any) -> exp.Expr:
     else:
         written = call("replace", rules.rewrite(pattern), literal("\\"), literal("\\\\"))
     made: exp.Expr = type(node)(this=rules.rewrite(node.this), expression=written)
-    return made
+    return exp.Not(this=exp.paren(made, copy=False)) if node.args.get("negate") else made
 
 
 def _escape(rules: SparkRules, node: Any) -> exp.Expr:

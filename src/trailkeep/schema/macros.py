@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from trailkeep.schema.forensic_macros import OF_BODIES, OF_RESOURCES, OF_TIME
+from trailkeep.schema.macro import Macro
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Macro:
-    """One macro, with examples that tests run."""
-
-    name: str
-    arguments: tuple[tuple[str, str], ...]
-    """Name and type of each, in order."""
-    returns: str
-    description: str
-    examples: tuple[tuple[str, str], ...]
-    """A call, and its result as an SQL literal."""
-
-    @property
-    def signature(self) -> str:
-        """How it is called, with types."""
-        return f"{self.name}({', '.join(f'{name} {kind}' for name, kind in self.arguments)}) -> {self.returns}"
+__all__ = ["MACROS", "Macro"]
 
 
 MACROS: dict[str, Macro] = {
@@ -41,12 +26,48 @@ MACROS: dict[str, Macro] = {
             ),
         ),
         Macro(
+            name="ip_network",
+            arguments=(("ip", "VARCHAR"),),
+            returns="VARCHAR",
+            description=(
+                "The network around an address, written in one way: the /24 of an IPv4 address, however it is written,"
+                " the /64 of an IPv6 address. NULL for what is none."
+            ),
+            examples=(
+                ("ip_network('192.0.2.7')", "'192.0.2.0/24'"),
+                ("ip_network('2001:DB8:0:1:0::5')", "'2001:db8:0:1::/64'"),
+                ("ip_network('::ffff:192.0.2.7')", "'192.0.2.0/24'"),
+                ("ip_network('x')", "NULL"),
+            ),
+        ),
+        Macro(
             name="is_success",
             arguments=(("code", "INTEGER"),),
             returns="BOOLEAN",
             description="Whether an HTTP status is one of success: 200 to 299. NULL for NULL.",
             examples=(("is_success(202)", "true"), ("is_success(403)", "false")),
         ),
+        Macro(
+            name="is_denied",
+            arguments=(("code", "INTEGER"),),
+            returns="BOOLEAN",
+            description="Whether an HTTP status says that the caller may not: 401 or 403. NULL for NULL.",
+            examples=(("is_denied(403)", "true"), ("is_denied(404)", "false")),
+        ),
+        Macro(
+            name="outcome_of",
+            arguments=(("code", "INTEGER"),),
+            returns="VARCHAR",
+            description="'success', 'denied' (401, 403) or 'failure' for an HTTP status. NULL for NULL.",
+            examples=(
+                ("outcome_of(202)", "'success'"),
+                ("outcome_of(401)", "'denied'"),
+                ("outcome_of(500)", "'failure'"),
+            ),
+        ),
+        *OF_BODIES,
+        *OF_RESOURCES,
+        *OF_TIME,
         Macro(
             name="verb",
             arguments=(("method", "VARCHAR"),),

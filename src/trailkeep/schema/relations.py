@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trailkeep.schema.calls import CREATIONS, FIRST_SEEN, GRANTS, LOGINS
 from trailkeep.schema.directory import OF_VERSIONS, directory_table
+from trailkeep.schema.relation import Relation, SqlColumn
+from trailkeep.schema.relation import column as _column
+from trailkeep.schema.relation import view as _view
 from trailkeep.schema.tables import REVISIONS, TABLES, engine_type
 
 if TYPE_CHECKING:
     from trailkeep.schema.tables import Table
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqlColumn:
-    """One column as SQL sees it."""
-
-    name: str
-    type: str
-    """As ``DESCRIBE`` says it."""
-    description: str
-    path: str | None = None
-    """Where the value stands in the event's JSON; None where it is not one value of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
-    """One table or view as SQL sees it."""
-
-    name: str
-    description: str
-    columns: tuple[SqlColumn, ...]
-    stored: bool
-    """Whether its rows are Parquet files of the archive; else they are made when the archive is opened."""
-
-
-def _column(name: str, kind: str, description: str, path: str | None = None) -> SqlColumn:
-    return SqlColumn(name=name, type=kind, description=description, path=path)
+__all__ = ["COVERAGE", "CURRENT", "EVENTS", "GAPS", "RELATIONS", "STREAMS", "Relation", "SqlColumn"]
 
 
 _ORGANIZATION = _column("organization_id", "VARCHAR", "The Organization; from the file's path.")
@@ -62,10 +40,6 @@ def _of_table(table: Table) -> Relation:
     names = {column.name for column in table.columns}
     keys = tuple(_PARTITIONS[key] for key in table.partitions if key not in names)
     return Relation(name=table.name, description=table.description, columns=(*held, *keys), stored=True)
-
-
-def _view(name: str, description: str, *columns: SqlColumn) -> Relation:
-    return Relation(name=name, description=description, columns=columns, stored=False)
 
 
 _SHAPE = (
@@ -333,6 +307,10 @@ _FIRST = {
     for relation in (
         EVENTS,
         EVENT_RESOURCES,
+        LOGINS,
+        GRANTS,
+        CREATIONS,
+        FIRST_SEEN,
         _STORED["api_events"],
         _STORED["authentication_events"],
         _STORED["system_events"],
