@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trailkeep.queries.attack import mistake, techniques
@@ -219,7 +219,6 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@settings(max_examples=100)
 @given(sql=ordered_queries().filter(is_total), seed=st.integers(0, 2**16))
 def test_an_order_that_is_called_total_gives_the_same_rows_however_they_lie(
     engine: duckdb.DuckDBPyConnection, sql: str, seed: int

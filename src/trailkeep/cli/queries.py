@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +14,12 @@ from trailkeep.cli.state import ReportFormat, now, state_of
 from trailkeep.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from trailkeep.queries import Parameter, QueryFile, SavedQuery
+    from trailkeep.queries import QueryFile, SavedQuery
     from trailkeep.queries.problems import Problem
 
 group = typer.Typer(
     name="queries",
-    help="List, show, check and begin saved queries.",
+    help="List, show, check, test and begin saved queries.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -30,17 +31,77 @@ Folders = Annotated[
 ]
 
 
+OfQuestion = Annotated[
+    int | None, typer.Option("--question", metavar="N", help="Only those that answer this question of docs/queries.md.")
+]
+OfStage = Annotated[str | None, typer.Option("--stage", metavar="STAGE", help="Only those of this stage.")]
+OfTechnique = Annotated[
+    str | None,
+    typer.Option("--attack", metavar="ID", help="Only those about this ATT&CK technique, such as T1098 or T1098.001."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """Which queries are to be listed; None chooses all."""
+
+    question: int | None = None
+    stage: str | None = None
+    attack: str | None = None
+
+    def check(self, every: dict[str, QueryFile]) -> None:
+        """Raise UsageError for what no query could ever be about."""
+        from trailkeep.queries import questions
+        from trailkeep.queries.attack import mistake
+
+        if self.question is not None and self.question not in questions():
+            raise UsageError(f"there is no question {self.question}", hint=f"They are 1 to {max(questions())}.")
+        stages = sorted({name.rpartition("/")[0] for name in every} - {""})
+        if self.stage is not None and self.stage not in stages:
+            raise UsageError(f"there is no stage {self.stage!r}", hint=f"There are: {', '.join(stages)}.")
+        if self.attack is not None and (wrong := mistake(self.attack)):
+            raise UsageError(wrong[0], hint=wrong[1])
+
+    def has(self, saved: SavedQuery) -> bool:
+        """Whether a query is chosen; a technique has its sub-techniques in it."""
+        techniques = {*saved.attack, *(each.partition(".")[0] for each in saved.attack), None}
+        return (
+            self.question in (None, saved.question) and self.stage in (None, saved.stage) and self.attack in techniques
+        )
+
+
 @group.callback()
-def queries(context: typer.Context) -> None:
-    """List, show, check and begin saved queries; without a command, list them."""
+def queries(
+    context: typer.Context,
+    *,
+    folders: Folders = None,
+    question: OfQuestion = None,
+    stage: OfStage = None,
+    attack: OfTechnique = None,
+    report_format: Format = ReportFormat.TEXT,
+) -> None:
+    """List, show, check, test and begin saved queries; without a command, list them."""
     if context.invoked_subcommand is None:
-        _list(context, None, ReportFormat.TEXT)
+        _list(context, folders, report_format, _Chosen(question=question, stage=stage, attack=attack))
+    elif given := [each.opts[0] for each in context.command.params if _is_given(context, each.name)]:
+        raise UsageError(f"{given[0]} stands before {context.invoked_subcommand}", hint="Write it behind the command.")
 
 
 @group.command("list")
-def list_queries(context: typer.Context, *, folders: Folders = None, report_format: Format = ReportFormat.TEXT) -> None:
-    """List the saved queries: the built-in ones, those in ./queries, and those of your own folders."""
-    _list(context, folders, report_format)
+def list_queries(
+    context: typer.Context,
+    *,
+    folders: Folders = None,
+    question: OfQuestion = None,
+    stage: OfStage = None,
+    attack: OfTechnique = None,
+    report_format: Format = ReportFormat.TEXT,
+) -> None:
+    """List the saved queries: the built-in ones, those in ./queries, and those of your own folders.
+
+    Name, question, severity and title; what a query cannot tell at all, or only in part, is said beside the title.
+    """
+    _list(context, folders, report_format, _Chosen(question=question, stage=stage, attack=attack))
 
 
 @group.command()
@@ -51,15 +112,20 @@ def show(
     folders: Folders = None,
     report_format: Format = ReportFormat.TEXT,
 ) -> None:
-    """Print one saved query, as it stands in its file."""
+    """Print one saved query: on a terminal what it asks, what its columns say, where to go next, and its SQL; else its
+    file as it stands.
+    """
+    from trailkeep.cli.describing import as_json, as_text
     from trailkeep.queries import find, load
 
-    found = find(name, _discover(context, folders))
+    found = find(name, find_queries(context, folders))
     saved = load(found.name, found.path)
     if report_format is ReportFormat.JSON:
-        output.write_json(_described(saved) | {"sql": saved.text})
+        output.write_json(as_json(saved) | {"sql": saved.text})
     elif output.stdout_is_terminal():
-        output.write_text(saved.text.rstrip("\n"))
+        for line in as_text(saved):
+            output.write_text(line)
+        output.write_text(f"\nSQL\n{saved.sql.rstrip()}")
     else:
         output.write_verbatim(saved.text)
 
@@ -81,7 +147,7 @@ def check(
     """
     from trailkeep.queries import find
 
-    every = _discover(context, folders)
+    every = find_queries(context, folders)
     chosen = {found.name: found for found in (find(name, every) for name in names)} if names else every
 
     from trailkeep.cli.checking import empty_archive, problems_of
@@ -89,7 +155,7 @@ def check(
     moment = now()
     with empty_archive(moment) as archive:
         problems = [
-            (name, problem) for name, found in chosen.items() for problem in problems_of(found, archive, moment)
+            (name, problem) for name, found in chosen.items() for problem in problems_of(found, archive, moment, every)
         ]
     if report_format is ReportFormat.JSON:
         described = [_problem_json(name, problem) for name, problem in problems]
@@ -112,14 +178,26 @@ def new(
     folder: Annotated[
         Path, typer.Option("--queries", metavar="DIR", help="The folder of saved queries that it is written into.")
     ] = Path("queries"),
+    detection: Annotated[
+        bool, typer.Option("--detection", help="A query whose rows are findings, for `trailkeep detect`.")
+    ] = False,
 ) -> None:
-    """Write the template of a saved query into ./queries, and print where. A file that is there is left alone."""
+    """Write the template of a saved query and of its cases into ./queries, and print where.
+
+    A file that is there is left alone.
+    """
     from trailkeep.queries import discover, query_folders
     from trailkeep.queries.template import new_query
 
-    output.write_text(str(new_query(name, folder)))
+    for path in new_query(name, folder, detection=detection):
+        output.write_text(str(path))
     if name in discover(query_folders((), directory=folder / "none")):
         diagnostics.say(f"it hides the query {name} that comes with Trailkeep")
+
+
+def _is_given(context: typer.Context, name: str | None) -> bool:
+    source = context.get_parameter_source(name or "")
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _counted(number: int) -> str:
@@ -142,69 +220,34 @@ def _one_line(text: str) -> str:
     return " ".join(text.split("\n"))
 
 
-def _discover(context: typer.Context, folders: list[Path] | None) -> dict[str, QueryFile]:
+def find_queries(context: typer.Context, folders: list[Path] | None) -> dict[str, QueryFile]:
+    """Every saved query that a command of the group can mean, by its name."""
     from trailkeep.queries import discover, query_folders
 
     settings = state_of(context).settings()
     return discover(query_folders((*(folders or ()), *settings.queries), directory=Path.cwd()))
 
 
-def _list(context: typer.Context, folders: list[Path] | None, report_format: ReportFormat) -> None:
-    """List all that can be read, and say what is wrong with the others."""
+def _list(context: typer.Context, folders: list[Path] | None, report_format: ReportFormat, chosen: _Chosen) -> None:
+    """List what is chosen of all that can be read, and say what is wrong with the others."""
+    from trailkeep.cli.describing import as_json, as_row
     from trailkeep.queries import load
 
     readable: list[SavedQuery] = []
     problems: list[str] = []
-    for found in _discover(context, folders).values():
+    every = find_queries(context, folders)
+    chosen.check(every)
+    for found in every.values():
         try:
             readable.append(load(found.name, found.path))
         except UsageError as error:
             problems.append(f"error: {error.message}")
+    listed = [saved for saved in readable if chosen.has(saved)]
     if report_format is ReportFormat.JSON:
-        output.write_json([_described(saved) for saved in readable])
+        output.write_json([as_json(saved) for saved in listed])
     else:
-        rows = [(saved.name, saved.severity or "-", f"{_one_line(saved.title)}{_asked(saved)}") for saved in readable]
-        for line in output.columns(rows):
+        for line in output.columns([as_row(saved) for saved in listed]):
             output.write_text(line)
     diagnostics.problems(problems)
     if problems:
         raise typer.Exit(int(ExitCode.USAGE))
-
-
-def _asked(saved: SavedQuery) -> str:
-    """What must be given, for the list."""
-    required = [parameter.name for parameter in saved.parameters.values() if parameter.required]
-    return f" (-p {' -p '.join(f'{name}=...' for name in required)})" if required else ""
-
-
-def _described(saved: SavedQuery) -> dict[str, Any]:
-    return {
-        "name": saved.name,
-        "stage": saved.stage,
-        "path": str(saved.path),
-        "title": saved.title,
-        "description": saved.description,
-        "question": saved.question,
-        "attack": list(saved.attack),
-        "severity": saved.severity,
-        "false_positives": list(saved.false_positives),
-        "blind_spots": list(saved.blind_spots),
-        "parameters": [
-            {
-                "name": parameter.name,
-                "type": parameter.type,
-                "description": parameter.description,
-                "default": _default_json(parameter),
-                "required": parameter.required,
-            }
-            for parameter in saved.parameters.values()
-        ],
-    }
-
-
-def _default_json(parameter: Parameter) -> Any:
-    """A default as JSON has it: TOML has dates and times besides."""
-    default = parameter.default
-    if isinstance(default, list):
-        return [item if isinstance(item, str | int | float | bool) else str(item) for item in default]
-    return default if default is None or isinstance(default, str | int | float | bool) else str(default)

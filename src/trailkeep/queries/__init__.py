@@ -1,11 +1,17 @@
 """Saved queries: SQL files with front matter, found by name, with typed parameters."""
 
 from trailkeep.queries.discovery import QueryFile, discover, find, query_folders
-from trailkeep.queries.front_matter import SavedQuery, load, parse
+from trailkeep.queries.front_matter import SEVERITIES, SavedQuery, load, parse
+from trailkeep.queries.meaning import FindingForm, Next
 from trailkeep.queries.parameters import STANDARD, Parameter, bind, sample, time_span
+from trailkeep.queries.questions import InvestigatorsQuestion, questions
 
 __all__ = [
+    "SEVERITIES",
     "STANDARD",
+    "FindingForm",
+    "InvestigatorsQuestion",
+    "Next",
     "Parameter",
     "QueryFile",
     "SavedQuery",
@@ -15,6 +21,7 @@ __all__ = [
     "load",
     "parse",
     "query_folders",
+    "questions",
     "sample",
     "time_span",
 ]

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
 
-_OF_EVENTS = frozenset({"events", "event_resources", "revisions"})
-"""The views of events of all kinds."""
+_OF_EVENTS = frozenset({"events", "event_resources", "revisions", "logins", "grants", "creations"})
+"""The views of which each row is an event."""
 
 _TIME = "recorded_at"
 _HINT = f"The SELECT that names the table needs {_TIME} >= $since AND {_TIME} < $until in its WHERE."

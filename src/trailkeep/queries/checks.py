@@ -13,7 +13,8 @@ from trailkeep.queries.problems import Problem, line_and_column
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from trailkeep.queries.front_matter import FrontMatter, SavedQuery
+    from trailkeep.queries.front_matter import SavedQuery
+    from trailkeep.queries.header import FrontMatter
 
 
 def check_attack(saved: SavedQuery, front: FrontMatter) -> None:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trailkeep.errors import UsageError
 from trailkeep.queries.files import MAX_QUERY_BYTES, read_text
+from trailkeep.queries.header import FrontMatter, known_keys
+from trailkeep.queries.meaning import read_columns, read_finding, read_next
 from trailkeep.queries.parameters import IOC_FILE, STANDARD, TYPES, Parameter, is_type, names_file, read_default
-from trailkeep.queries.problems import Problem, line_and_column
-from trailkeep.queries.toml_places import places
+from trailkeep.queries.questions import questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trailkeep.queries.toml_places import Path as Place
+    from trailkeep.queries.header import Form
+    from trailkeep.queries.meaning import FindingForm, Next
 
 SEVERITIES = ("info", "low", "medium", "high", "critical")
+"""From what is merely told to what hands the Organization over."""
+
+ANSWERS = ("yes", "partly", "no")
+"""Whether the trail can answer a query's question."""
 
 _BLOCK = re.compile(r"\s*/\*\s*---[ \t]*\r?\n(?P<toml>.*?)^[ \t]*---\s*\*/", re.DOTALL | re.MULTILINE)
-_TOML_PLACE = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)")
-_LAST_QUESTION = 66
 _ATTACK = re.compile(r"T\d{4}(\.\d{3})?")
+_ALERT = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 """Only to see whether a default can be read; what it means then depends on the day it is used."""
@@ -43,18 +46,34 @@ class SavedQuery:
     title: str
     description: str = ""
     question: int | None = None
+    answer: str = "yes"
+    """One of `ANSWERS`. Where it is ``no`` the rows say why, and what else to look at."""
     attack: tuple[str, ...] = ()
     severity: str | None = None
     """Present where a row is a finding."""
+    alert: str | None = None
+    """Scaleway's own preconfigured alert that the query stands for."""
     false_positives: tuple[str, ...] = ()
     blind_spots: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter]
     """Every parameter, `since` and `until` included, which all queries have."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What each column of the result says, in their order."""
+    finding: FindingForm | None = None
+    """How a row becomes a finding, where it is one."""
+    next: tuple[Next, ...] = ()
+    """Where to go from a row."""
 
     @property
     def stage(self) -> str:
         """The folder that it lies in: where in an investigation it belongs."""
         return self.name.rpartition("/")[0]
+
+    @property
+    def sql(self) -> str:
+        """The text behind the front matter."""
+        block = _BLOCK.match(self.text)
+        return self.text[block.end() :].lstrip() if block else self.text
 
 
 def load(name: str, path: Path) -> SavedQuery:
@@ -88,86 +107,31 @@ def examine(name: str, path: Path, text: str, *, files: bool = False) -> tuple[S
     return (None if header is None else _build(name, path, text, header, front, files)), front
 
 
-class FrontMatter:
-    """The text of the front matter: what it says, where, and what is wrong with it."""
-
-    def __init__(self, path: Path, whole: str, toml: str, start: int) -> None:
-        self._problems: list[Problem] = []
-        self._path = path
-        self._whole = whole
-        self._toml = toml
-        self._start = start
-        self._places: dict[Place, int] = {}
-        self.declared: list[str] = []
-        """The names of the parameters that it has tables for."""
-
-    @property
-    def problems(self) -> list[Problem]:
-        """What was found, in the order of the file."""
-        return sorted(self._problems, key=lambda problem: (problem.line, problem.column))
-
-    def header(self) -> dict[str, Any] | None:
-        """What the TOML says; None, and a problem, where it is none."""
-        try:
-            header = tomllib.loads(self._toml.replace("\r\n", "\n"))
-            self._places = places(self._toml)
-        except tomllib.TOMLDecodeError as error:
-            self._toml_problem(str(error))
-        except RecursionError:
-            self._toml_problem("it is nested too deeply")
-        except ValueError as error:  # a number that Python does not convert
-            self._toml_problem(str(error))
-        else:
-            params = header.get("params")
-            self.declared = [*params] if isinstance(params, dict) else []
-            return header
-        return None
-
-    def problem(self, place: Place, message: str, hint: str | None = None) -> None:
-        """Note a problem at the place of a key or an element, or of the nearest table around it."""
-        while place and place not in self._places:
-            place = place[:-1]
-        line, column = line_and_column(self._whole, self._start + self._places[place] if place else self._start)
-        self._problems.append(Problem(path=self._path, line=line, column=column, message=message, hint=hint))
-
-    def _toml_problem(self, message: str) -> None:
-        """The parser's own message, at its place in the file."""
-        first = self._whole.count("\n", 0, self._start)
-        match = _TOML_PLACE.search(message)
-        if match and match[1]:
-            line, column = first + int(match[1]), int(match[2])
-        elif match:
-            line, column = first + self._toml.count("\n") + 1, 1
-        else:
-            line, column = first + 1, 1
-        reason = _TOML_PLACE.sub("", message).strip()
-        self._problems.append(
-            Problem(path=self._path, line=line, column=column, message=reason, hint="The front matter is TOML.")
-        )
-
-
-_KEYS: dict[str, type] = {
-    "title": str,
-    "description": str,
-    "question": int,
-    "attack": list,
-    "severity": str,
-    "false_positives": list,
-    "blind_spots": list,
-    "params": dict,
+_KEYS: dict[str, Form] = {
+    "title": "text",
+    "description": "text",
+    "question": "number",
+    "answer": "text",
+    "attack": "texts",
+    "severity": "text",
+    "alert": "text",
+    "false_positives": "texts",
+    "blind_spots": "texts",
+    "params": "tables",
+    "columns": "table",
+    "finding": "table",
+    "next": "array",
 }
-_PARAMETER_KEYS: dict[str, type] = {"type": str, "description": str, "default": object, "required": bool}
-_WORDS = {
-    str: "text",
-    int: "a whole number",
-    list: "a list of texts",
-    dict: "tables [params.NAME]",
-    bool: "true or false",
+_PARAMETER_KEYS: dict[str, Form] = {
+    "type": "anything",
+    "description": "text",
+    "default": "anything",
+    "required": "boolean",
 }
 
 
 def _build(name: str, path: Path, text: str, written: dict[str, Any], front: FrontMatter, files: bool) -> SavedQuery:
-    header = _known(written, _KEYS, front, ())
+    header = known_keys(written, _KEYS, front, ())
     title = header.get("title", "")
     if not title.strip() and "title" not in written.keys() - header.keys():
         front.problem(("title",), "the front matter has no title")
@@ -176,12 +140,7 @@ def _build(name: str, path: Path, text: str, written: dict[str, Any], front: Fro
     for index, technique in enumerate(header.get("attack", ())):
         if not _ATTACK.fullmatch(technique):
             front.problem(("attack", index), f"{technique!r} is not an ATT&CK technique such as T1098.001")
-    severity = header.get("severity")
-    if severity is not None and severity not in SEVERITIES:
-        front.problem(("severity",), f"{severity!r} is no severity", f"Write one of: {', '.join(SEVERITIES)}.")
-    question = header.get("question")
-    if question is not None and not 1 <= question <= _LAST_QUESTION:
-        front.problem(("question",), f"there is no question {question}", f"They are 1 to {_LAST_QUESTION}.")
+    _check_words(header, front)
     parameters = dict(STANDARD)
     for key, declared in header.get("params", {}).items():
         if parameter := _parameter(key, declared, path, front, files):
@@ -192,33 +151,31 @@ def _build(name: str, path: Path, text: str, written: dict[str, Any], front: Fro
         text=text,
         title=title,
         description=header.get("description", "").strip(),
-        question=question,
+        question=header.get("question"),
+        answer=header.get("answer", "yes"),
         attack=tuple(header.get("attack", ())),
-        severity=severity,
+        severity=header.get("severity"),
+        alert=header.get("alert"),
         false_positives=tuple(header.get("false_positives", ())),
         blind_spots=tuple(header.get("blind_spots", ())),
         parameters=parameters,
+        columns=read_columns(header.get("columns", {}), front),
+        finding=read_finding(header["finding"], front) if "finding" in header else None,
+        next=read_next(header.get("next", []), front),
     )
 
 
-def _known(written: dict[str, Any], known: dict[str, type], front: FrontMatter, table: Place) -> dict[str, Any]:
-    """The keys that are known and have values of their types; problems for the others."""
-    good: dict[str, Any] = {}
-    for key, value in written.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            guess = f"Did you mean {near[0]}? " if near else ""
-            front.problem((*table, key), f"unknown key {key!r}", f"{guess}Known are: {', '.join(known)}.")
-            continue
-        wanted = known[key]
-        wrong = not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))
-        if wanted is list and not wrong:
-            wrong = not all(isinstance(item, str) for item in value)
-        if wrong:
-            front.problem((*table, key), f"{key} must be {_WORDS[wanted]}")
-        else:
-            good[key] = value
-    return good
+def _check_words(header: dict[str, Any], front: FrontMatter) -> None:
+    """Note values that are none of those that a key may have."""
+    for key, words in (("severity", SEVERITIES), ("answer", ANSWERS)):
+        if (value := header.get(key)) is not None and value not in words:
+            front.problem((key,), f"{value!r} is no {key}", f"Write one of: {', '.join(words)}.")
+    question = header.get("question")
+    if question is not None and question not in questions():
+        front.problem(("question",), f"there is no question {question}", f"They are 1 to {max(questions())}.")
+    alert = header.get("alert")
+    if alert is not None and not _ALERT.fullmatch(alert):
+        front.problem(("alert",), f"{alert!r} is not the name of an alert such as ApiKeyCreated")
 
 
 def _parameter(name: str, written: Any, path: Path, front: FrontMatter, files: bool) -> Parameter | None:
@@ -229,7 +186,7 @@ def _parameter(name: str, written: Any, path: Path, front: FrontMatter, files: b
         )
         return None
     before = len(front.problems)
-    declared = _known(written, _PARAMETER_KEYS, front, place)
+    declared = known_keys(written, _PARAMETER_KEYS, front, place)
     if not is_type(declared.get("type")):
         wanted = ", ".join([*TYPES, IOC_FILE, "list[text]", "..."])
         front.problem((*place, "type"), f"the parameter {name} has no known type", f"Types are: {wanted}.")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 KEYS: dict[str, frozenset[str]] = {
     "events": frozenset({"id"}),
     "event_resources": frozenset({"event_id", "position"}),
+    "logins": frozenset({"id"}),
+    "grants": frozenset({"id"}),
+    "creations": frozenset({"id"}),
+    "first_seen": frozenset({"organization_id", "subject_type", "subject_id", "dimension", "value"}),
     "revisions": frozenset({"id", "ledger_seq", "raw"}),
     "coverage": frozenset({"organization_id", "kind", "region", "start_at"}),
     "gaps": frozenset({"organization_id", "kind", "region", "start_at", "reason"}),
