@@ -8,15 +8,25 @@ import signal
 import subprocess
 import sys
 import tempfile
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trailkeep.cli import output
 from trailkeep.cli.app import app
 from trailkeep.cli.state import now
+from trailkeep.demo.names import INCIDENTS, NO_INCIDENT
 from trailkeep.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from trailkeep.demo.story import Incident
+
+INCIDENT_HELP = (
+    f"What happened there: {', '.join(INCIDENTS)}, or {NO_INCIDENT} for a company at its ordinary work"
+    f" (default: {INCIDENTS[0]})."
+)
 
 AD_HOC = (
     "SELECT actor_id, source_ip, count(*) AS calls, count(*) FILTER (WHERE outcome = 'denied') AS denied"
@@ -26,7 +36,7 @@ AD_HOC = (
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Read the 90 days that the API has into an archive.", ("sync",)),
     ("See what is covered.", ("status",)),
-    ("Saved query: who was denied again and again within minutes?", ("query", "privilege/denied-bursts")),
+    ("Saved query: who was denied again and again within minutes?", ("query", "discovery/denied-bursts")),
     ("Saved query: who made an application, a key for it and a policy?", ("query", "persistence/backdoor-sequence")),
     ("Saved query: who touched the trail's own export and alerts?", ("query", "defence/audit-trail-tampering")),
     (
@@ -46,6 +56,7 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Put the archive there, and keep it (default: a temporary one).")
     ] = None,
+    incident: Annotated[str, typer.Option(metavar="NAME", help=INCIDENT_HELP, show_default=False)] = INCIDENTS[0],
 ) -> None:
     """Show Trailkeep at work on a made-up Organization with one incident to find; touches nothing of yours.
 
@@ -57,10 +68,12 @@ def demo(
 
     if keep is not None and keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
         raise UsageError(f"{keep} is not an empty folder", hint="Name a new folder with --keep.")
+    name = checked_incident(incident)
     # SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    output.write_text("A demo Organization is born: 90 days of people and machines at work, and one incident.\n")
-    organization = demo_organization(now=now())
+    found = "no incident" if name == NO_INCIDENT else "one incident"
+    output.write_text(f"A demo Organization is born: 90 days of people and machines at work, and {found}.\n")
+    organization = demo_organization(now=now(), incident=name)
     with (
         tempfile.TemporaryDirectory(prefix="trailkeep-demo-") as folder,
         serve(Emulator(organization, clock=now)) as served,
@@ -85,7 +98,7 @@ def demo(
             if code != ExitCode.DONE:
                 raise typer.Exit(code)
             output.write_text("")
-    for line in _what_next(keep, organization.incident.began_at.strftime("%Y-%m-%d")):
+    for line in _what_next(keep, organization.incident, name):
         output.write_text(line)
 
 
@@ -102,17 +115,31 @@ def _ended(arguments: tuple[str, ...], environment: dict[str, str], folder: str)
             raise
 
 
-def _what_next(kept: Path | None, incident_day: str) -> list[str]:
+def checked_incident(name: str) -> str:
+    """The name, where there is such an incident; raises UsageError that names the nearest."""
+    if name in {NO_INCIDENT, *INCIDENTS}:
+        return name
+    near = get_close_matches(name, [NO_INCIDENT, *INCIDENTS], n=1)
+    raise UsageError(
+        f"there is no incident {name!r}",
+        hint=f"Did you mean {near[0]}?" if near else f"Known are {', '.join(INCIDENTS)}, and {NO_INCIDENT}.",
+    )
+
+
+def _what_next(kept: Path | None, incident: Incident | None, name: str) -> list[str]:
+    began = f"The incident began on {incident.began_at:%Y-%m-%d}" if incident else "Nothing happened there"
     if kept is not None:
         shown = shlex.quote(str(kept))
+        first = incident.attacker_ips[:1] if incident else ()
         return [
-            f"The archive is in {shown}. The incident began on {incident_day}; go on with:",
+            f"The archive is in {shown}. {began}; go on with:",
             f"  trailkeep --archive {shown} queries",
-            f"  trailkeep --archive {shown} query scope/address-activity -p address=203.0.113.66",
+            *(f"  trailkeep --archive {shown} query scope/address-activity -p address={each}" for each in first),
         ]
+    told = "" if name == INCIDENTS[0] else f" --incident {name}"
     return [
-        f"The incident began on {incident_day}. To look at it yourself, keep the archive:",
-        "  trailkeep demo --keep demo-data",
+        f"{began}. To look at it yourself, keep the archive:",
+        f"  trailkeep demo{told} --keep demo-data",
         "  trailkeep --archive demo-data queries",
         "With an account of your own (credentials as the scw CLI has them):",
         "  trailkeep config check",

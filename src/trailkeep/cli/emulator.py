@@ -15,7 +15,9 @@ import typer
 
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
+from trailkeep.cli.demo import INCIDENT_HELP, checked_incident
 from trailkeep.cli.state import now
+from trailkeep.demo.names import INCIDENTS
 from trailkeep.errors import StoreError, UsageError
 from trailkeep.timespan import parse_age
 
@@ -36,6 +38,7 @@ def emulator(
         int | None, typer.Option(metavar="N", min=1, help="How busy it is (default: about 280).")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Another seed tells another story.")] = 1,
+    incident: Annotated[str, typer.Option(metavar="NAME", help=INCIDENT_HELP, show_default=False)] = INCIDENTS[0],
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +62,9 @@ def emulator(
             output.write_text(line)
         return
     faults = parse_faults(fault or [])
-    organization = demo_organization(now=now(), days=days, seed=seed, events_per_day=events_per_day)
+    organization = demo_organization(
+        now=now(), days=days, seed=seed, events_per_day=events_per_day, incident=checked_incident(incident)
+    )
     # Blocked, the signals wait for `sigwait`, whenever they come; a handler could be called too early to end a wait.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:

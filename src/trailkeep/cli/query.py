@@ -164,6 +164,10 @@ def query(
         file=file,
     )
     say_blind_spots(question, delivered)
+    if form is ResultFormat.TABLE and question.saved is not None and question.saved.next:
+        from trailkeep.cli.pivots import say_next
+
+        say_next(question, delivered, _folders((*(queries or ()), *settings.queries)))
     if strict and delivered.missing:
         raise CoverageIncomplete(
             "the archive does not cover all of the asked span",
@@ -220,9 +224,9 @@ def _question(
             hint="Write the NAME of a saved query, or --sql TEXT, or --file PATH, or - for stdin.",
         )
     if name is not None and name != "-":
-        from trailkeep.queries import discover, find, load, query_folders
+        from trailkeep.queries import discover, find, load
 
-        found = find(name, discover(query_folders(extra, directory=Path.cwd())))
+        found = find(name, discover(_folders(extra)))
         return Question.of(load(found.name, found.path), given=given, since=since, until=until)
     if file is not None:
         try:
@@ -239,6 +243,12 @@ def _question(
     else:
         text = _decoded(sys.stdin.buffer.read(), "stdin")
     return Question(sql=text, given=given, since=since, until=until)
+
+
+def _folders(extra: tuple[Path, ...]) -> list[Path]:
+    from trailkeep.queries import query_folders
+
+    return query_folders(extra, directory=Path.cwd())
 
 
 def _saved(file: Path, text: str) -> SavedQuery | None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
 from trailkeep.analysis import Stop, open_result
 from trailkeep.cli import diagnostics, output
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from trailkeep.analysis import Question
     from trailkeep.catalog import Limits
     from trailkeep.coverage import Missing
+    from trailkeep.errors import TrailkeepError
     from trailkeep.store import Archive, Head
     from trailkeep.timespan import Span
+
+_T = TypeVar("_T")
 
 MISSING_LINES = 5
 """How many uncovered spans are told one by one."""
@@ -96,6 +99,8 @@ class Delivered:
     """How long the result is, where it was measured,"""
     sha256: str | None
     """and its hash."""
+    only_row: dict[str, Any] | None = None
+    """The row, where there is exactly one."""
 
 
 def deliver(
@@ -108,42 +113,66 @@ def deliver(
     if delivery.output_file is not None:
         target.check(delivery.output_file, archive.path)
     ending = stop or Stop()
-    work = _Work(lambda: _run(archive, question, now, delivery, ending))
+    return attended(lambda: _run(archive, question, now, delivery, ending), ending)
+
+
+class Stopping(Protocol):
+    """What ends work on another thread."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to end."""
+
+    def __call__(self) -> None:
+        """Tell it to end; again and again, until it has."""
+
+    def overdue(self) -> bool:
+        """Whether nobody need wait for it any longer."""
+
+    def error(self) -> TrailkeepError:
+        """Why it ended early."""
+
+
+def attended(task: Callable[[], _T], stop: Stopping) -> _T:
+    """What `task` returns, done on a thread of its own so that this one hears signals.
+
+    Raises what it raises, and Interrupted at SIGINT or SIGTERM, after `stop` was called.
+    """
+    work = _Work(task)
     with _signals() as asked_to_stop:
         work.start()
         while work.is_alive():
             work.join(_LOOK_EVERY_SECONDS)
             if asked_to_stop.is_set():
-                ending()
-            if ending.overdue():
-                raise ending.error()
-    if asked_to_stop.is_set() and ending.stopped:
+                stop()
+            if stop.overdue():
+                raise stop.error()
+    if asked_to_stop.is_set() and stop.stopped:
         raise Interrupted("the query was stopped")
     return work.result()
 
 
-class _Work(threading.Thread):
+class _Work(threading.Thread, Generic[_T]):
     """The query's own thread, so that the main one can hear signals; its outcome is asked for when it has ended."""
 
-    def __init__(self, task: Callable[[], Delivered]) -> None:
+    def __init__(self, task: Callable[[], _T]) -> None:
         super().__init__(name="query", daemon=True)
         self._task = task
-        self._delivered: Delivered | None = None
+        self._done: list[_T] = []
         self._error: BaseException | None = None
 
     def run(self) -> None:
         """Run the task, and keep what comes of it."""
         try:
-            self._delivered = self._task()
+            self._done.append(self._task())
         except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
             self._error = error
 
-    def result(self) -> Delivered:
+    def result(self) -> _T:
         """What the task returned; raises what it raised."""
         if self._error is not None:
             raise self._error
-        assert self._delivered is not None
-        return self._delivered
+        return self._done[0]
 
 
 def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery, stop: Stop) -> Delivered:
@@ -184,6 +213,7 @@ def _run(archive: Archive, question: Question, now: datetime, delivery: Delivery
         head=result.head,
         bytes=size,
         sha256=digest,
+        only_row=counted.only_row if whole and not counted.cut else None,
     )
 
 
@@ -227,12 +257,21 @@ class _Limited:
         self.rows = 0
         self.cut = False
         """Whether there are more rows than those."""
+        self._first: pa.RecordBatch | None = None
+
+    @property
+    def only_row(self) -> dict[str, Any] | None:
+        """The row, where there was exactly one."""
+        if self._first is None or self.rows != 1:
+            return None
+        return {name: self._first[at].to_pylist()[0] for at, name in enumerate(self._first.schema.names)}
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._batches:
             taken = batch if self._limit is None else batch.slice(0, self._limit - self.rows)
             self.rows += taken.num_rows
             if taken.num_rows:
+                self._first = self._first or (taken if taken.num_rows == 1 else None)
                 yield taken
             if taken.num_rows < batch.num_rows:
                 self.cut = True

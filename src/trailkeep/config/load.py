@@ -11,13 +11,15 @@ from trailkeep.config.declared import SETTINGS, flag_texts
 from trailkeep.config.given import Given
 from trailkeep.config.scw_file import ROOT_PROFILE, ScwFile, read_scw
 from trailkeep.config.settings import Settings
-from trailkeep.config.toml_file import read_toml
+from trailkeep.config.toml_file import read_receivers_in, read_toml, read_tunings_in
 from trailkeep.config.values import Place, host_of, is_loopback
 from trailkeep.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from trailkeep.config.detections import Tuning
+    from trailkeep.config.receivers import Receiver
     from trailkeep.config.secret import Secret
 
 FILE_NAME = "trailkeep.toml"
@@ -47,6 +49,10 @@ class _Loader:
         self.directory = directory
         self.home = _home(environ)
         self.warnings: list[str] = []
+        self.tunings: dict[str, Tuning] = {}
+        """How the trailkeep.toml tunes detections."""
+        self.receivers: dict[str, Receiver] = {}
+        """Who the trailkeep.toml says is told of findings."""
 
     def load(self, flags: Mapping[str, object], config_file: Path | None) -> Settings:
         """Read every source and choose."""
@@ -75,6 +81,8 @@ class _Loader:
             origins={name: "default" if given is None else given.origin for name, given in chosen.items()},
             settings_file=toml_shown,
             scw_file=scw_shown,
+            tunings=MappingProxyType(self.tunings),
+            receivers=MappingProxyType(self.receivers),
             warnings=(*self.warnings, *self.misspelt()),
         )
 
@@ -116,6 +124,7 @@ class _Loader:
             content = files.read(full, self.shown(full))
             if content is None:
                 raise ConfigError(f"{who}: there is no file {self.shown(full)}")
+            self.tables(content, full.parent, asked_for=True)
             return content.shown, read_toml(content, base=full.parent, home=self.home), False
         here = self.directory / FILE_NAME
         own = self.user_config("trailkeep", FILE_NAME)
@@ -123,8 +132,14 @@ class _Loader:
             content = None if path is None else files.read(path, self.shown(path))
             if path is not None and content is not None:
                 given = read_toml(content, base=path.parent, home=self.home)
+                self.tables(content, path.parent, asked_for=path != here)
                 return content.shown, given, path == here
         return None, {}, False
+
+    def tables(self, content: files.Content, base: Path, *, asked_for: bool) -> None:
+        """What the trailkeep.toml has besides settings."""
+        self.tunings = read_tunings_in(content, base=base)
+        self.receivers = read_receivers_in(content, base=base, home=self.home, asked_for=asked_for)
 
     def scw(self) -> tuple[Path | None, ScwFile | None]:
         """The scw CLI's config file: where it is or would be, and what it holds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trailkeep.errors import ConfigError
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from trailkeep.config.detections import Tuning
+    from trailkeep.config.receivers import Receiver
     from trailkeep.config.secret import Secret
     from trailkeep.streams import Kind
 
@@ -57,6 +59,10 @@ class Settings:
     """The trailkeep.toml that was read, as messages name it; None where there is none."""
     scw_file: str = ""
     """The scw CLI's config file, as messages name it, whether or not it is there."""
+    tunings: Mapping[str, Tuning] = field(default_factory=dict)
+    """How detections are tuned, by the names that trailkeep.toml gives them: not looked up yet."""
+    receivers: Mapping[str, Receiver] = field(default_factory=dict)
+    """Who is told of findings, by the names that trailkeep.toml gives them."""
     warnings: tuple[str, ...] = ()
 
     def credentials(self) -> Credentials:

@@ -13,11 +13,15 @@ from trailkeep.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trailkeep.config.detections import Tuning
     from trailkeep.config.files import Content
+    from trailkeep.config.receivers import Receiver
 
 _BY_KEY = {setting.toml_key: setting for setting in SETTINGS if setting.toml_key is not None}
 _ELSEWHERE = {setting.name: setting for setting in SETTINGS if setting.toml_key is None}
 _POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
+_DETECTIONS = "detections"
+_NOTIFY = "notify"
 _TYPE_NAMES = {str: "text in quotes", int: "a whole number", bool: "true or false"}
 
 
@@ -30,6 +34,8 @@ def read_toml(content: Content, *, base: Path, home: Path | None) -> dict[str, G
     document = _document(content)
     given: dict[str, Given] = {}
     for key, value in document.items():
+        if key in (_DETECTIONS, _NOTIFY):
+            continue
         line = _line_of(key, content.lines)
         where = content.shown if line is None else f"{content.shown}:{line}"
         setting = _BY_KEY.get(key)
@@ -46,6 +52,37 @@ def read_toml(content: Content, *, base: Path, home: Path | None) -> dict[str, G
         one.value()
         given[setting.name] = one
     return given
+
+
+def read_tunings_in(content: Content, *, base: Path) -> dict[str, Tuning]:
+    """How the file tunes detections, by the names that it gives them. Raises ConfigError with FILE:LINE."""
+    document = _document(content)
+    if _DETECTIONS not in document:
+        return {}
+    from trailkeep.config.detections import line_of, read_tunings
+
+    def where(name: str | None, key: str | None) -> str:
+        exact = None if name is None else line_of(content.lines, _DETECTIONS, name, key)
+        line = exact or _line_of(_DETECTIONS, content.lines)
+        return content.shown if line is None else f"{content.shown}:{line}"
+
+    return read_tunings(document[_DETECTIONS], where, base)
+
+
+def read_receivers_in(content: Content, *, base: Path, home: Path | None, asked_for: bool) -> dict[str, Receiver]:
+    """Who the file says is told of findings, by name. Raises ConfigError with FILE:LINE."""
+    document = _document(content)
+    if _NOTIFY not in document:
+        return {}
+    from trailkeep.config.detections import line_of
+    from trailkeep.config.receivers import read_receivers
+
+    def where(name: str | None) -> str:
+        exact = None if name is None else line_of(content.lines, _NOTIFY, name, None)
+        line = exact or _line_of(_NOTIFY, content.lines)
+        return content.shown if line is None else f"{content.shown}:{line}"
+
+    return read_receivers(document[_NOTIFY], where, Place(base=base, home=home), asked_for=asked_for)
 
 
 def _document(content: Content) -> dict[str, Any]:
