@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from trailkeep.demo.story.incident import BACKUP_SILENCE, LENGTH, incident, night_of
+from trailkeep.demo.names import INCIDENTS, NO_INCIDENT
+from trailkeep.demo.story.automation import Automation
+from trailkeep.demo.story.company import company
+from trailkeep.demo.story.incident import BACKUP_SILENCE, LENGTH, night_of
+from trailkeep.demo.story.incident import incident as tell_one_night
+from trailkeep.demo.story.incidents import PLOTS, SILENCED
+from trailkeep.demo.story.life import Life
 from trailkeep.demo.story.machines import machines, system_day
 from trailkeep.demo.story.model import Organization
 from trailkeep.demo.story.people import PeopleAtWork
 from trailkeep.demo.story.products import product_list
+from trailkeep.demo.story.seasons import is_off
 from trailkeep.demo.story.staff import hire, register
+from trailkeep.demo.story.telling import Telling, begin_of
+from trailkeep.demo.story.turnover import Turnover
 from trailkeep.demo.story.writer import DAY, Writer, uuid4
 from trailkeep.demo.timeline import nanoseconds_of
 
@@ -18,16 +28,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trailkeep.demo.story.machines import Machine
-    from trailkeep.demo.story.model import Record
-    from trailkeep.demo.story.staff import Staff
+    from trailkeep.demo.story.model import Incident, Record
+    from trailkeep.demo.story.staff import Registers, Staff
+    from trailkeep.demo.story.telling import Plot
 
 REGIONS = ("fr-par", "nl-ams", "pl-waw")
 EVENTS_PER_DAY = 280
 """By default: about 25,000 events in 90 days."""
 _WEEKDAY, _WEEKEND = 1.15, 0.62
+_COMPANY_WEEKDAY, _COMPANY_OFF = 1.22, 0.72
 _SYSTEM_SHARE = 0.05
 _PEOPLE_NEED = 200
-"""With fewer events a day than this, people come less often."""
+_COMPANY_NEEDS = 120
+"""With fewer events a day than these, people come less often."""
 
 
 def demo_organization(
@@ -37,27 +50,26 @@ def demo_organization(
     seed: int = 1,
     events_per_day: int | None = None,
     organization_id: str | None = None,
+    incident: str | None = INCIDENTS[0],
 ) -> Organization:
     """The Organization as it is at `now`, with the last `days` days of its trail.
 
     `events_per_day` is the aim for all kinds together on an average day; people and the incident are what
-    they are, so machines make up the rest. Raises ValueError for a span of less than a day.
+    they are, so machines make up the rest. `incident` is one of `INCIDENTS`, or None (or "none") for a company
+    at its ordinary work. Raises ValueError for a span of less than a day and for an incident that is not known.
     """
     if days < 1:
         raise ValueError("a story needs at least one day")
+    if incident not in {None, NO_INCIDENT, *INCIDENTS}:
+        raise ValueError(f"there is no incident {incident!r}; known are {', '.join(INCIDENTS)}")
     rng = Random(seed)
     end = nanoseconds_of(now)
     organization = organization_id or uuid4(rng)
     writer = Writer(organization, rng, begin=end - days * DAY, end=end)
-    staff = hire(rng, organization)
-    registers = register(staff, writer)
-    night = night_of(writer.begin, writer.end)
-    last_login = _everyday(writer, staff, night, events_per_day or EVENTS_PER_DAY)
-    for user in registers.users:
-        if user["id"] in last_login:
-            user["last_login_at"] = writer.time(last_login[user["id"]])
-    found = incident(writer, staff, registers, night)
+    busy = events_per_day or EVENTS_PER_DAY
+    told = _one_night(writer, busy) if incident == INCIDENTS[0] else _company(writer, busy, incident)
     events, times = writer.finished(REGIONS)
+    registers = told.registers
     return Organization(
         organization_id=organization,
         now=now,
@@ -76,8 +88,63 @@ def demo_organization(
         export_jobs=_export_jobs(writer),
         events=events,
         times=times,
-        incident=found,
+        incident=told.incident,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    registers: Registers
+    incident: Incident | None
+
+
+def _one_night(writer: Writer, events_per_day: int) -> _Told:
+    """The small Organization of the tour and its night."""
+    staff = hire(writer.rng, writer.organization_id)
+    registers = register(staff, writer)
+    night = night_of(writer.begin, writer.end)
+    _entered(writer, registers, _everyday(writer, staff, night, events_per_day))
+    return _Told(registers, tell_one_night(writer, staff, registers, night))
+
+
+def _company(writer: Writer, events_per_day: int, incident: str | None) -> _Told:
+    """A company at work, and one of the other incidents in it, or none."""
+    staff = company(writer.rng, writer.organization_id)
+    registers = register(staff, writer)
+    plot = PLOTS.get(incident or NO_INCIDENT)
+    at, pace = begin_of(plot, writer.begin, writer.end) if plot else (0, 1.0)
+    life = Life(writer, staff, registers, presence=min(1.0, events_per_day / _COMPANY_NEEDS))
+    automation = Automation(writer, staff, registers, scale=min(1.0, events_per_day / EVENTS_PER_DAY))
+    if plot and incident in SILENCED:
+        automation.silent[SILENCED[incident]] = (at + plot.length // 2, at + plot.length + BACKUP_SILENCE)
+    turnover = Turnover(life)
+    told: Incident | None = None
+    for day in range(writer.begin - writer.begin % DAY, writer.end, DAY):
+        if plot and told is None and at < day + DAY:
+            # In its place among the days, so that the directory is as it was then.
+            told = _tell(writer, replace(staff, people=tuple(life.people)), registers, incident or "", plot, at, pace)
+        wanted = round(events_per_day * (_COMPANY_OFF if is_off(day) else _COMPANY_WEEKDAY))
+        before = writer.written
+        turnover.day(day)
+        life.day(day)
+        by_system = round(wanted * _SYSTEM_SHARE)
+        system_day(writer, staff, day, by_system)
+        automation.day(day, max(0, wanted - by_system - (writer.written - before)))
+    _entered(writer, registers, life.last_login)
+    return _Told(registers, told)
+
+
+def _tell(writer: Writer, staff: Staff, registers: Registers, name: str, plot: Plot, at: int, pace: float) -> Incident:
+    telling = Telling(writer, staff, registers, name=name, at=at, pace=pace)
+    plot.tell(telling)
+    return telling.finished()
+
+
+def _entered(writer: Writer, registers: Registers, last_login: dict[str, int]) -> None:
+    """Enter when each user was last there."""
+    for user in registers.users:
+        if user["id"] in last_login:
+            user["last_login_at"] = writer.time(last_login[user["id"]])
 
 
 def _everyday(writer: Writer, staff: Staff, night: int, events_per_day: int) -> dict[str, int]:

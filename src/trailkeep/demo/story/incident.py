@@ -115,11 +115,13 @@ def incident(writer: Writer, staff: Staff, registers: Registers, at: int) -> Inc
     ):
         scene(night)
     return Incident(
+        name="one-night",
         began_at=_moment(night.began),
         ended_at=_moment(night.at),
         stolen_user_id=night.victim.id,
         stolen_application_id=night.stolen,
         backdoor_application_id=night.backdoor,
+        principal_ids=(night.victim.id, night.stolen, night.backdoor),
         attacker_ips=(STUFFING_IP, KEY_IP, BACKDOOR_IP),
         steps=tuple(night.steps),
     )

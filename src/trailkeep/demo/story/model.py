@@ -14,6 +14,15 @@ Stream = tuple[str, str]
 """A kind (api, authentication or system) and a region."""
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody at work from one place with one tool."""
+
+    principal: str
+    source_ip: str | None
+    user_agent: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One thing that happened in the incident, and the events that show it."""
@@ -32,15 +41,19 @@ class Step:
 class Incident:
     """The needle in the haystack."""
 
+    name: str
+    """The one of `INCIDENTS` that it is."""
     began_at: datetime
     ended_at: datetime
     """The last event of the attacker or of the responders."""
-    stolen_user_id: str
-    stolen_application_id: str
-    backdoor_application_id: str
+    principal_ids: tuple[str, ...]
+    """Everybody that the attacker acted as, in the order of their first part; the first is where it began."""
     attacker_ips: tuple[str, ...]
-    """No one else ever comes from these."""
+    """No one else ever comes from these; empty for somebody at the own desk."""
     steps: tuple[Step, ...]
+    stolen_user_id: str | None = None
+    stolen_application_id: str | None = None
+    backdoor_application_id: str | None = None
 
     def step(self, label: str) -> Step:
         """The step with this label; raises KeyError where there is none."""
@@ -80,4 +93,5 @@ class Organization:
     """The JSON of each event exactly as served, oldest first."""
     times: Mapping[Stream, Sequence[int]]
     """The recorded_at of the same events, in nanoseconds since 1970."""
-    incident: Incident
+    incident: Incident | None
+    """None where nothing but ordinary life was asked for."""

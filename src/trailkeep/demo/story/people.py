@@ -18,6 +18,7 @@ _LOGIN_CALLS = {
     "password": "CreatePasswordLogin",
     "oauth2": "CreateOAuth2Login",
     "authentication_code": "CreateMagicCodeLogin",
+    "saml": "CreateSamlLogin",
 }
 _WEEKEND_PRESENCE = 0.06
 _WRONG_PASSWORD = 0.06

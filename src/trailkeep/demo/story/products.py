@@ -12,23 +12,23 @@ _PRODUCTS: dict[str, tuple[str, str, str]] = {
         "Account",
         "scaleway.account.v3.Api",
         """
-        ChangeUserEmail ChangeUserPassword CreateProject DeleteProject UpdateProject
-        UpdateUser UpdateUserPreferences
+        ChangeSupportPlan ChangeUserEmail ChangeUserPassword CloseOrganization CreateMFAOTP
+        CreateProject DeleteMFAOTP DeleteProject UpdateProject UpdateUser UpdateUserPreferences
+        ValidateMFAOTP
         """,
     ),
     "apple-silicon": (
         "Apple silicon",
         "scaleway.apple_silicon.v1alpha1.Api",
         """
-        CreateServer DeleteServer RebootServer ReinstallServer UpdateServer
+        BatchCreateServers CreateServer DeleteServer RebootServer ReinstallServer UpdateServer
         """,
     ),
     "audit-trail": (
         "Audit Trail",
         "scaleway.audit_trail.v1alpha1.Api",
         """
-        CreateExportJob DeleteExportJob DisableAlertRules EnableAlertRules
-        SetEnabledAlertRules
+        CreateExportJob DeleteExportJob DisableAlertRules EnableAlertRules SetEnabledAlertRules
         """,
     ),
     "autoscaling": (
@@ -42,27 +42,52 @@ _PRODUCTS: dict[str, tuple[str, str, str]] = {
         "Elastic Metal",
         "scaleway.baremetal.v1.Api",
         """
-        CreateServer DeleteServer InstallServer RebootServer StartServer StopServer
-        UpdateServer
+        CreateServer DeleteServer InstallServer RebootServer StartServer StopServer UpdateServer
         """,
     ),
     "cockpit": (
         "Cockpit",
         "scaleway.cockpit.v1.RegionalApi",
         """
-        CreateDataSource CreateToken DeleteContactPoint DeleteExporter DisableAlertManager
-        DisableManagedAlerts EnableManagedAlerts UpdateDataSource
+        CreateContactPoint CreateDataSource CreateExporter CreateToken DeleteContactPoint
+        DeleteDataSource DeleteExporter DeleteToken DisableAlertManager DisableAlertRules
+        DisableManagedAlerts EnableAlertManager EnableAlertRules EnableManagedAlerts
+        UpdateContactPoint UpdateDataSource UpdateExporter
+        """,
+    ),
+    "edge-services": (
+        "Edge Services",
+        "scaleway.edge_services.v1beta1.Api",
+        """
+        CreateBackendStage CreateDNSStage CreatePipeline CreateWafStage DeleteBackendStage
+        DeleteDNSStage DeletePipeline DeleteWafStage SetHeadStage UpdateBackendStage
+        UpdateCacheStage UpdateDNSStage UpdatePipeline UpdateTLSStage UpdateWafStage
+        """,
+    ),
+    "generative-apis": (
+        "Generative APIs",
+        "scaleway.inference.v1.Api",
+        """
+        CreateDeployment CreateModel DeleteDeployment DeleteModel UpdateDeployment
         """,
     ),
     "iam": (
         "IAM",
         "scaleway.iam.v1alpha1.Api",
         """
-        AddGroupMember CheckLoginMFAOTP CommitLogin CreateAPIKey CreateApplication
-        CreateGroup CreateJWT CreateMagicCodeLogin CreateOAuth2Login CreatePasswordLogin
-        CreatePolicy CreateSSHKey CreateSamlLogin CreateUser CreateUserMFAOTP DeleteAPIKey
-        DeleteApplication DeletePolicy DeleteSSHKey DeleteUserMFAOTP InitiateMagicCodeLogin
-        LockUser RenewJWT SetRules UpdateAPIKey UpdatePolicy UpdateUser
+        AddGroupMember AddGroupMembers AddSamlCertificate CheckLoginMFAOTP ClonePolicy CommitLogin
+        CreateAPIKey CreateApplication CreateGroup CreateJWT CreateMFAOTP CreateMagicCodeLogin
+        CreateOAuth2Login CreatePasswordLogin CreatePolicy CreateSSHKey CreateSamlLogin
+        CreateScimToken CreateUser CreateUserMFAOTP DeleteAPIKey DeleteApplication DeleteGroup
+        DeleteJWT DeleteMFAOTP DeletePolicy DeleteSSHKey DeleteSaml DeleteSamlCertificate DeleteScim
+        DeleteScimToken DeleteUser DeleteUserMFAOTP DeleteWebAuthnAuthenticator
+        EnableOrganizationSaml EnableOrganizationScim FinishUserWebAuthnRegistration
+        InitiateMagicCodeLogin InitiateOAuth2Login InitiateSamlLogin JoinUserConnection LockMember
+        LockUser RemoveGroupMember RenewJWT SetGroupMembers SetRules StartUserWebAuthnRegistration
+        UnlockMember UnlockUser UpdateAPIKey UpdateApplication UpdateGroup
+        UpdateOrganizationLoginMethods UpdateOrganizationSecuritySettings UpdatePolicy UpdateSSHKey
+        UpdateSaml UpdateUser UpdateUserPassword UpdateUserUsername ValidateMFAOTP
+        ValidateUserMFAOTP
         """,
     ),
     "instance": (
@@ -70,9 +95,11 @@ _PRODUCTS: dict[str, tuple[str, str, str]] = {
         "scaleway.instance.v1.Api",
         """
         AttachServerVolume CreateImage CreateIp CreatePrivateNIC CreateSecurityGroup
-        CreateSecurityGroupRule CreateServer CreateSnapshot CreateVolume DeleteServer
-        DeleteSnapshot DeleteVolume ExportSnapshot ServerAction SetServerUserData
-        UpdateSecurityGroup UpdateServer
+        CreateSecurityGroupRule CreateServer CreateSnapshot CreateVolume DeleteImage DeleteIp
+        DeletePrivateNIC DeleteSecurityGroup DeleteSecurityGroupRule DeleteServer
+        DeleteServerUserData DeleteSnapshot DeleteVolume DetachServerVolume ExportSnapshot
+        ServerAction SetServerUserData UpdateImage UpdateSecurityGroup UpdateSecurityGroupRule
+        UpdateServer UpdateSnapshot UpdateVolume
         """,
     ),
     "ipam": (
@@ -82,11 +109,20 @@ _PRODUCTS: dict[str, tuple[str, str, str]] = {
         AttachIP BookIP DetachIP ReleaseIP UpdateIP
         """,
     ),
+    "key-manager": (
+        "Key Manager",
+        "scaleway.key_manager.v1alpha1.Api",
+        """
+        CreateKey DeleteKey DeleteKeyMaterial DisableKey EnableKey ImportKeyMaterial ProtectKey
+        RestoreKey RotateKey UnprotectKey UpdateKey
+        """,
+    ),
     "kubernetes": (
         "Kubernetes",
         "scaleway.k8s.v1.Api",
         """
-        CreateCluster CreatePool DeleteNode DeletePool RebootNode ResetClusterAdminToken
+        AddClusterACLRules CreateCluster CreateExternalNode CreatePool DeleteACLRule DeleteCluster
+        DeleteNode DeletePool RebootNode ResetClusterAdminToken SetClusterACLRules SetClusterType
         UpdateCluster UpdatePool UpgradeCluster UpgradePool
         """,
     ),
@@ -94,17 +130,46 @@ _PRODUCTS: dict[str, tuple[str, str, str]] = {
         "Load Balancer",
         "scaleway.lb.v1.ZonedApi",
         """
-        CreateAcl CreateBackend CreateFrontend DeleteAcl SetAcls SetBackendServers
-        UpdateBackend UpdateLb
+        AddBackendServers CreateAcl CreateBackend CreateCertificate CreateFrontend DeleteAcl
+        DeleteBackend DeleteFrontend DeleteLb SetAcls SetBackendServers UpdateAcl UpdateBackend
+        UpdateFrontend UpdateLb
+        """,
+    ),
+    "mongodb": (
+        "MongoDB",
+        "scaleway.mongodb.v1.Api",
+        """
+        CreateEndpoint CreateInstance CreateSnapshot CreateUser DeleteEndpoint DeleteInstance
+        DeleteSnapshot DeleteUser RestoreSnapshot SetUserRole UpdateInstance UpdateUser
+        """,
+    ),
+    "public-gateways": (
+        "Public Gateways",
+        "scaleway.vpc_gw.v2.Api",
+        """
+        AddBastionAllowedIPs CreateGateway CreatePatRule DeleteBastionAllowedIPs DeleteGateway
+        DeletePatRule RefreshSSHKeys SetBastionAllowedIPs SetPatRules UpdateGateway UpdatePatRule
         """,
     ),
     "rdb": (
         "PostgreSQL and MySQL",
         "scaleway.rdb.v1.Api",
         """
-        AddInstanceACLRules CreateDatabase CreateDatabaseBackup CreateSnapshot CreateUser
-        DeleteDatabaseBackup ExportDatabaseBackup PurgeInstanceLogs RestoreDatabaseBackup
-        SetPrivilege UpdateInstance
+        AddInstanceACLRules CloneInstance CreateDatabase CreateDatabaseBackup CreateEndpoint
+        CreateInstance CreateInstanceFromSnapshot CreateReadReplica CreateReadReplicaEndpoint
+        CreateSnapshot CreateUser DeleteDatabase DeleteDatabaseBackup DeleteEndpoint DeleteInstance
+        DeleteInstanceACLRules DeleteReadReplica DeleteSnapshot DeleteUser ExportDatabaseBackup
+        PrepareInstanceLogs PromoteReadReplica PurgeInstanceLogs RestartInstance
+        RestoreDatabaseBackup SetInstanceACLRules SetInstanceSettings SetPrivilege
+        UpdateDatabaseBackup UpdateInstance UpdateUser UpgradeInstance
+        """,
+    ),
+    "s2s-vpn": (
+        "Site-to-Site VPN",
+        "scaleway.s2s_vpn.v1alpha1.Api",
+        """
+        CreateConnection CreateCustomerGateway CreateRoutingPolicy CreateVpnGateway DeleteConnection
+        RenewConnectionPsk SetRoutingPolicy UpdateConnection
         """,
     ),
     "secret-manager": (
@@ -112,23 +177,35 @@ _PRODUCTS: dict[str, tuple[str, str, str]] = {
         "scaleway.secret_manager.v1beta1.Api",
         """
         AddSecretOwner CreateSecret CreateSecretVersion DeleteSecret DeleteSecretVersion
-        DisableSecretVersion ProtectSecret UnprotectSecret UpdateSecret UpdateSecretVersion
+        DisableSecretVersion EnableSecretVersion ProtectSecret RestoreSecret RestoreSecretVersion
+        UnprotectSecret UpdateSecret UpdateSecretVersion
         """,
     ),
     "serverless-containers": (
         "Serverless Containers",
         "scaleway.containers.v1.Api",
         """
-        CreateContainer CreateNamespace CreateTrigger DeleteContainer RedeployContainer
-        UpdateContainer
+        CreateContainer CreateDomain CreateNamespace CreateTrigger DeleteContainer DeleteDomain
+        DeleteNamespace DeleteTrigger RedeployContainer UpdateContainer UpdateNamespace
+        UpdateTrigger
+        """,
+    ),
+    "serverless-functions": (
+        "Serverless Functions",
+        "scaleway.functions.v1beta1.Api",
+        """
+        CreateCron CreateDomain CreateFunction CreateNamespace CreateToken CreateTrigger DeleteCron
+        DeleteFunction DeleteNamespace DeleteToken DeleteTrigger DeployFunction UpdateCron
+        UpdateFunction
         """,
     ),
     "vpc": (
         "VPC",
         "scaleway.vpc.v2.Api",
         """
-        CreatePrivateNetwork CreateRoute CreateVPC DeletePrivateNetwork SetAcl
-        UpdatePrivateNetwork
+        CreatePrivateNetwork CreateRoute CreateVPC CreateVPCConnector DeletePrivateNetwork
+        DeleteRoute DeleteVPC DeleteVPCConnector EnableCustomRoutesPropagation SetAcl
+        UpdatePrivateNetwork UpdateRoute UpdateVPC
         """,
     ),
 }

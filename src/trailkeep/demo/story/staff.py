@@ -300,9 +300,13 @@ class _Clerk:
             "kubernetes-operator": ["KubernetesFullAccess"],
             "nightly-backup": ["RelationalDatabasesFullAccess", "InstancesFullAccess"],
             "secret-rotator": ["SecretManagerFullAccess"],
+            "terraform-iam": ["IAMManager"],
+            "key-rotator": ["IAMManager"],
+            "metrics-vendor": ["ObservabilityFullAccess", "AllProductsReadOnly", "EdgeServicesFullAccess"],
+            "image-builder": ["InstancesFullAccess"],
         }
         grants += [
-            (name, {"application_id": self.staff.application(name).id}, sets) for name, sets in machine_sets.items()
+            (each.name, {"application_id": each.id}, machine_sets[each.name]) for each in self.staff.applications
         ]
         policies = [self.policy(name, bearer, sets) for name, bearer, sets in grants]
         rules = {

@@ -42,6 +42,14 @@ _IAM_LOGGED = {
     "CreatePolicy": ("created", "policy"),
     "UpdatePolicy": ("updated", "policy"),
     "DeletePolicy": ("deleted", "policy"),
+    "LockMember": ("updated", "user"),
+    "UnlockMember": ("updated", "user"),
+    "DeleteUser": ("deleted", "user"),
+    "RemoveGroupMember": ("updated", "group"),
+    "AddGroupMembers": ("updated", "group"),
+    "SetGroupMembers": ("updated", "group"),
+    "DeleteApplication": ("deleted", "application"),
+    "SetRules": ("updated", "policy"),
 }
 
 
@@ -163,6 +171,7 @@ class Writer:
         method: str,
         failure_reason: str | None = None,
         mfa: bool = False,
+        origin: Literal["public_api", "admin_api"] = "public_api",
     ) -> str:
         """Write one attempt to log in and return the event's id; without `failure_reason` it succeeded."""
         event_id = uuid7(self.rng, ns)
@@ -180,7 +189,7 @@ class Writer:
         if country_code:
             event["country_code"] = country_code
         event["method"] = method
-        event["origin"] = "public_api"
+        event["origin"] = origin
         if mfa:
             event["mfa_type"] = "totp"
         self._keep(("authentication", "fr-par"), ns, _DEFINED(event))
