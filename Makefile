@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
 
-.PHONY: setup demo test test-spark test-spark-sample check format docs bench soak clean
+.PHONY: setup demo test test-spark test-spark-sample check format docs bench bench-detections soak clean
 
 setup: $(STAMP)
 
@@ -51,9 +51,14 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/playbook_outputs.py
 
 bench: $(STAMP)
 	$(BIN)/python bench/ingest.py
+
+# A year without an incident through all detections: what each of them would have said.
+bench-detections: $(STAMP)
+	$(BIN)/python bench/benign.py
 
 # The long forms of tests that `make test` runs short, then kills without end: an hour or two.
 soak: $(STAMP)

@@ -99,7 +99,7 @@ def test_without_any_source_every_value_is_the_declared_default(machine: Machine
 
 
 def test_the_declared_list_and_the_settings_have_the_same_names() -> None:
-    beside = {"origins", "settings_file", "scw_file", "warnings"}
+    beside = {"origins", "settings_file", "scw_file", "tunings", "receivers", "warnings"}
     assert [setting.name for setting in SETTINGS] == [
         field.name for field in dataclasses.fields(Settings) if field.name not in beside
     ]

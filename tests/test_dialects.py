@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,28 @@ if TYPE_CHECKING:
 SHIPPED = discover(query_folders((), directory=Path("/nonexistent")))
 
 
+STEP = int(os.environ.get("TRAILKEEP_DIALECT_STEP", "6"))
+"""Each query is printed in one of so many dialects; 1 for all of them."""
+
+SOME = [
+    pytest.param(name, dialect, id=f"{name}-{dialect}")
+    for first, name in enumerate(SHIPPED)
+    for second, dialect in enumerate(Dialect)
+    if (first + second) % STEP == 0
+]
+
+NOT_FOR_SPARK = {
+    "access/new-networks": "ip_asn reads a database of this machine",
+    "access/new-networks-of-applications": "ip_asn reads a database of this machine",
+    "access/off-hours": "a time zone that is a parameter",
+    "containment/blast-tree": "a recursion that drops what it has had",
+    "defence/database-logs-purged": "JSON that is a value of its own",
+    "defence/network-opened": "JSON that is a value of its own",
+    "exfiltration/secrets-burst": "a length of time in microseconds",
+}
+"""Saved queries whose Spark text has something doubtful, which is said when it is printed."""
+
+
 def printed(name: str, dialect: Dialect, **given: str) -> Printed:
     return print_query(Question.of(load(name, SHIPPED[name].path), given=given), dialect, NOW)
 
@@ -39,8 +62,7 @@ def of_sql(sql: str, dialect: Dialect, **given: object) -> Printed:
     return print_query(Question(sql=sql, given=given), dialect, NOW)
 
 
-@pytest.mark.parametrize("dialect", Dialect)
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("name", "dialect"), SOME)
 def test_what_is_printed_is_one_statement_of_that_dialect(name: str, dialect: Dialect) -> None:
     text = printed(name, dialect).sql
     (tree,) = sqlglot.parse(text, dialect=dialect.value)
@@ -53,7 +75,11 @@ def test_what_is_printed_is_one_statement_of_that_dialect(name: str, dialect: Di
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_spark_s_text_of_a_shipped_query_has_nothing_doubtful(name: str) -> None:
-    assert printed(name, Dialect.SPARK).notes == ()
+    assert bool(printed(name, Dialect.SPARK).notes) == (name in NOT_FOR_SPARK)
+
+
+def test_nearly_every_query_is_one_for_spark() -> None:
+    assert len(NOT_FOR_SPARK) * 10 < len(SHIPPED)
 
 
 class TestDuckDB:

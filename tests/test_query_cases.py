@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,13 @@ def loaded() -> dict[str, SavedQuery]:
 QUERIES = loaded()
 
 
+def leaves_something_out(case: Case) -> bool:
+    """Whether the answer is empty, or some event or object of the case is in none of its rows."""
+    named = str(case.rows)
+    objects = [json.loads(sighting.raw).get("id") for sighting in case.directory]
+    return not case.rows or any(str(each) not in named for each in [*(event.id for event in case.events), *objects])
+
+
 def cases() -> tuple[dict[str, list[Case]], dict[str, str]]:
     """The cases of each query, and what is wrong with files that cannot be read."""
     found: dict[str, list[Case]] = {}
@@ -85,13 +93,13 @@ class TestGate:
     def test_every_query_has_cases(self) -> None:
         assert [name for name, file in SHIPPED.items() if not case_file_of(file).exists()] == []
 
-    def test_every_query_is_shown_to_find_something_and_to_find_nothing(self) -> None:
+    def test_every_query_is_shown_to_find_something_and_to_leave_something_out(self) -> None:
         """Those about what is held, or could be, may have something to say of every archive."""
         one_sided = []
         for name, own in CASES.items():
-            finds, finds_nothing = any(case.rows for case in own), any(not case.rows for case in own)
+            finds, leaves_out = any(case.rows for case in own), any(leaves_something_out(case) for case in own)
             always = QUERIES[name].answer == "no" or QUERIES[name].stage in ("coverage", "limits")
-            if not finds or not (finds_nothing or always):
+            if not finds or not (leaves_out or always):
                 one_sided.append(name)
         assert one_sided == []
 

@@ -62,7 +62,8 @@ WITH calls AS (
         source_ip, user_agent, request_body, body_text(request_body, 'retention_days') AS retention
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
-        AND product_name = 'cockpit'
+        -- The Audit Trail has a call DisableAlertRules, too: see defence/alert-rules-disabled.
+        AND (product_name = 'cockpit' OR (product_name IS NULL AND method_name <> 'DisableAlertRules'))
         AND method_name IN (
             'DisableAlertManager', 'DisableManagedAlerts', 'DisableAlertRules', 'DeleteContactPoint',
             'UpdateContactPoint', 'DeleteExporter', 'DeleteDataSource', 'UpdateDataSource'

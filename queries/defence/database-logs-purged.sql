@@ -52,7 +52,9 @@ WITH calls AS (
         ELSE
             list_transform(
                 list_filter(
-                    coalesce(json_extract(request_body, '$.settings[*]'), []),
+                    list_append(
+                        coalesce(json_extract(request_body, '$.settings[*]'), []), json_extract(request_body, '$.settings')
+                    ),
                     lambda s: regexp_full_match(
                         coalesce(lower(body_text(s, 'value')), ''), 'off|none|false|no|0|-1|disabled|ddl'
                     )

@@ -104,7 +104,17 @@ listed AS (
             coalesce(json_extract(request_body, '$.acl_rules[*]'), []),
             coalesce(json_extract(request_body, '$.aclRules[*]'), []),
             coalesce(json_extract(request_body, '$.pat_rules[*]'), []),
-            coalesce(json_extract(request_body, '$.patRules[*]'), [])
+            coalesce(json_extract(request_body, '$.patRules[*]'), []),
+            -- A list of one is sometimes written as that one.
+            list_filter(
+                coalesce(
+                    json_extract(request_body, [
+                        '$.rules', '$.acls', '$.acl_rules', '$.aclRules', '$.pat_rules', '$.patRules', '$.rule', '$.acl'
+                    ]),
+                    []
+                ),
+                lambda x: json_type(x) = 'OBJECT'
+            )
         ]) AS parts
     FROM calls
     WHERE request_body IS NOT NULL

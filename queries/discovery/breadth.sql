@@ -104,77 +104,85 @@ WITH calls AS (
         AND principal_id IS NOT NULL
 ),
 uses AS (
-    SELECT principal_id, 'methods' AS dimension, method_name AS value, recorded_at, id FROM calls
+    SELECT organization_id, principal_id, 'methods' AS dimension, method_name AS value, recorded_at, id FROM calls
     UNION ALL
-    SELECT principal_id, 'products', product_name, recorded_at, id FROM calls
+    SELECT organization_id, principal_id, 'products', product_name, recorded_at, id FROM calls
     UNION ALL
-    SELECT principal_id, 'localities', locality, recorded_at, id FROM calls
+    SELECT organization_id, principal_id, 'localities', locality, recorded_at, id FROM calls
 ),
 neighbours AS (
     SELECT
-        principal_id, dimension, recorded_at, id,
-        lag(recorded_at) OVER (PARTITION BY principal_id, dimension, value ORDER BY recorded_at, id) AS previous_at,
-        lead(recorded_at) OVER (PARTITION BY principal_id, dimension, value ORDER BY recorded_at, id) AS next_at
+        organization_id, principal_id, dimension, recorded_at, id,
+        lag(recorded_at) OVER (PARTITION BY organization_id, principal_id, dimension, value ORDER BY recorded_at, id) AS previous_at,
+        lead(recorded_at) OVER (PARTITION BY organization_id, principal_id, dimension, value ORDER BY recorded_at, id) AS next_at
     FROM uses
     WHERE value IS NOT NULL
 ),
 -- A value counts from a use of it until the window after its last use: so all values in the window are counted once.
 changes AS (
-    SELECT principal_id, dimension, recorded_at AS moment, 1 AS change, id
+    SELECT organization_id, principal_id, dimension, recorded_at AS moment, 1 AS change, id
     FROM neighbours
     WHERE previous_at IS NULL OR previous_at < recorded_at - $window
     UNION ALL
-    SELECT principal_id, dimension, recorded_at + $window, -1, id
+    SELECT organization_id, principal_id, dimension, recorded_at + $window, -1, id
     FROM neighbours
     WHERE next_at IS NULL OR next_at > recorded_at + $window
 ),
 counted AS (
     SELECT
-        principal_id, dimension, moment, change, id,
+        organization_id, principal_id, dimension, moment, change, id,
         sum(change) OVER (
-            PARTITION BY principal_id, dimension ORDER BY moment, change DESC, id ROWS UNBOUNDED PRECEDING
+            PARTITION BY organization_id, principal_id, dimension ORDER BY moment, change DESC, id ROWS UNBOUNDED PRECEDING
         ) AS breadth
     FROM changes
 ),
 compared AS (
     SELECT
-        principal_id, dimension, moment, id, breadth,
+        organization_id, principal_id, dimension, moment, id, breadth,
         coalesce(max(breadth) OVER (
-            PARTITION BY principal_id, dimension ORDER BY moment RANGE BETWEEN $history PRECEDING AND $window PRECEDING
+            PARTITION BY organization_id, principal_id, dimension ORDER BY moment RANGE BETWEEN $history PRECEDING AND $window PRECEDING
         ), 0) AS usual
     FROM counted
     WHERE change = 1
 ),
 beyond AS (
-    SELECT principal_id, dimension, moment, id
+    SELECT organization_id, principal_id, dimension, moment, id
     FROM compared
     WHERE moment >= $since - $again
         AND breadth >= CASE dimension WHEN 'methods' THEN $methods WHEN 'products' THEN $products ELSE $localities END
         AND breadth >= usual * $times
 ),
 begun AS (
-    SELECT principal_id, moment, id, begins_burst(principal_id, moment, id, $again) AS begins
-    FROM (SELECT principal_id, moment, min(id) AS id FROM beyond GROUP BY principal_id, moment)
+    SELECT
+        organization_id, principal_id, moment, id,
+        begins_burst((organization_id, principal_id), moment, id, $again) AS begins
+    FROM (
+        SELECT organization_id, principal_id, moment, min(id) AS id
+        FROM beyond
+        GROUP BY organization_id, principal_id, moment
+    )
 ),
 told AS (
-    SELECT principal_id, moment, id FROM begun WHERE begins AND moment >= $since
+    SELECT organization_id, principal_id, moment, id FROM begun WHERE begins AND moment >= $since
 ),
 figures AS (
     SELECT
-        t.principal_id, t.moment,
+        t.organization_id, t.principal_id, t.moment,
         coalesce(max(c.breadth) FILTER (WHERE c.dimension = 'methods'), 0) AS usual_methods,
         coalesce(max(c.breadth) FILTER (WHERE c.dimension = 'products'), 0) AS usual_products,
         coalesce(max(c.breadth) FILTER (WHERE c.dimension = 'localities'), 0) AS usual_localities
     FROM told AS t
-    LEFT JOIN compared AS c ON c.principal_id = t.principal_id AND c.moment >= t.moment - $history
+    LEFT JOIN compared AS c ON c.organization_id = t.organization_id AND c.principal_id = t.principal_id
+        AND c.moment >= t.moment - $history
         AND c.moment <= t.moment - $window
-    GROUP BY t.principal_id, t.moment
+    GROUP BY t.organization_id, t.principal_id, t.moment
 ),
 reasons AS (
-    SELECT t.principal_id, t.moment, list_sort(list(DISTINCT b.dimension)) AS beyond
+    SELECT t.organization_id, t.principal_id, t.moment, list_sort(list(DISTINCT b.dimension)) AS beyond
     FROM told AS t
-    JOIN beyond AS b ON b.principal_id = t.principal_id AND b.moment = t.moment
-    GROUP BY t.principal_id, t.moment
+    JOIN beyond AS b ON b.organization_id = t.organization_id AND b.principal_id = t.principal_id
+        AND b.moment = t.moment
+    GROUP BY t.organization_id, t.principal_id, t.moment
 ),
 known AS (
     SELECT organization_id, subject_type, subject_id, dimension, value, first_at
@@ -194,9 +202,12 @@ SELECT
     list_sort(list(DISTINCT c.user_agent) FILTER (WHERE c.user_agent IS NOT NULL)) AS user_agents,
     t.id, list(c.id ORDER BY c.recorded_at, c.id) AS event_ids
 FROM told AS t
-JOIN figures AS f ON f.principal_id = t.principal_id AND f.moment = t.moment
-JOIN reasons AS r ON r.principal_id = t.principal_id AND r.moment = t.moment
-JOIN calls AS c ON c.principal_id = t.principal_id AND c.recorded_at <= t.moment AND c.recorded_at >= t.moment - $window
-JOIN known AS k ON k.organization_id = c.organization_id AND k.first_at <= t.moment - $known_for
-GROUP BY t.principal_id, t.moment, t.id
-ORDER BY t.moment, t.id, t.principal_id
+JOIN figures AS f ON f.organization_id = t.organization_id AND f.principal_id = t.principal_id
+    AND f.moment = t.moment
+JOIN reasons AS r ON r.organization_id = t.organization_id AND r.principal_id = t.principal_id
+    AND r.moment = t.moment
+JOIN calls AS c ON c.organization_id = t.organization_id AND c.principal_id = t.principal_id
+    AND c.recorded_at <= t.moment AND c.recorded_at >= t.moment - $window
+JOIN known AS k ON k.organization_id = t.organization_id AND k.first_at <= t.moment - $known_for
+GROUP BY t.organization_id, t.principal_id, t.moment, t.id
+ORDER BY t.moment, t.id, t.principal_id, t.organization_id

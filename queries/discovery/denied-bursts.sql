@@ -68,15 +68,15 @@ params = { principal = "principal_id" }
 --- */
 WITH denied AS (
     SELECT
-        principal_id, recorded_at, id, method_name, product_name, locality, source_ip, user_agent,
-        events_within(principal_id, recorded_at, $window) AS within_window,
-        begins_burst(principal_id, recorded_at, id, $window) AS begins
+        organization_id, principal_id, recorded_at, id, method_name, product_name, locality, source_ip, user_agent,
+        events_within((organization_id, principal_id), recorded_at, $window) AS within_window,
+        begins_burst((organization_id, principal_id), recorded_at, id, $window) AS begins
     FROM api_events
     WHERE recorded_at >= $since - $lookback AND recorded_at < $until
         AND status_code = 403
 ),
 numbered AS (
-    SELECT *, burst_number(principal_id, recorded_at, id, begins) AS burst
+    SELECT *, burst_number((organization_id, principal_id), recorded_at, id, begins) AS burst
     FROM denied
 )
 SELECT
@@ -91,6 +91,6 @@ SELECT
     list(id ORDER BY recorded_at, id)[1] AS first_id,
     list(id ORDER BY recorded_at, id) AS event_ids
 FROM numbered
-GROUP BY principal_id, burst
+GROUP BY organization_id, principal_id, burst
 HAVING max(within_window) > $more_than AND max(recorded_at) >= $since
-ORDER BY first_at, principal_id NULLS LAST, burst
+ORDER BY first_at, organization_id, principal_id NULLS LAST, burst

@@ -59,12 +59,12 @@ why = "Whether it acts from there otherwise."
 params = { principal = "principal_id" }
 --- */
 WITH denied AS (
-    SELECT principal_id, coalesce(product_name, '') AS product, method_name, recorded_at, id
+    SELECT organization_id, principal_id, coalesce(product_name, '') AS product, method_name, recorded_at, id
     FROM api_events
     WHERE recorded_at >= $since - $within AND recorded_at < $until
         AND status_code = 403
 ),
-tried AS (SELECT DISTINCT principal_id, product, method_name FROM denied),
+tried AS (SELECT DISTINCT organization_id, principal_id, product, method_name FROM denied),
 worked AS (
     SELECT
         organization_id, id, recorded_at, principal_id, coalesce(product_name, '') AS product, method_name, source_ip,
@@ -77,11 +77,11 @@ allowed AS (
     SELECT
         w.organization_id, w.id, w.recorded_at, w.principal_id, w.product, w.method_name, w.source_ip, w.user_agent,
         lag(w.recorded_at) OVER (
-            PARTITION BY w.principal_id, w.product, w.method_name ORDER BY w.recorded_at, w.id
+            PARTITION BY w.organization_id, w.principal_id, w.product, w.method_name ORDER BY w.recorded_at, w.id
         ) AS previous_at
     FROM worked AS w
-    JOIN tried ON tried.principal_id = w.principal_id AND tried.method_name = w.method_name
-        AND tried.product = w.product
+    JOIN tried ON tried.organization_id = w.organization_id AND tried.principal_id = w.principal_id
+        AND tried.method_name = w.method_name AND tried.product = w.product
 ),
 followed AS (
     SELECT
@@ -89,7 +89,8 @@ followed AS (
         count(*) AS denied, min(d.recorded_at) AS first_denied_at,
         list(d.id ORDER BY d.recorded_at, d.id) AS denied_ids
     FROM allowed AS a
-    JOIN denied AS d ON d.principal_id = a.principal_id AND d.method_name = a.method_name AND d.product = a.product
+    JOIN denied AS d ON d.organization_id = a.organization_id AND d.principal_id = a.principal_id
+        AND d.method_name = a.method_name AND d.product = a.product
         AND d.recorded_at <= a.recorded_at AND d.recorded_at >= a.recorded_at - $within
         AND (a.previous_at IS NULL OR d.recorded_at > a.previous_at)
     WHERE a.recorded_at >= $since
@@ -98,14 +99,15 @@ followed AS (
 ),
 given AS (
     SELECT
-        f.id, list(g.id ORDER BY g.recorded_at, g.id) AS grant_ids,
+        f.organization_id, f.id, list(g.id ORDER BY g.recorded_at, g.id) AS grant_ids,
         list_sort(list(DISTINCT g.principal_id) FILTER (WHERE g.principal_id IS NOT NULL)) AS granted_by
     FROM followed AS f
-    JOIN grants AS g ON g.recorded_at >= f.first_denied_at AND g.recorded_at <= f.recorded_at
+    JOIN grants AS g ON g.organization_id = f.organization_id
+        AND g.recorded_at >= f.first_denied_at AND g.recorded_at <= f.recorded_at
         AND list_contains(g.grantee_ids, f.principal_id)
     WHERE g.recorded_at >= $since - $within AND g.recorded_at < $until
         AND g.outcome = 'success'
-    GROUP BY f.id
+    GROUP BY f.organization_id, f.id
 ),
 methods AS (
     SELECT organization_id, subject_type, subject_id, dimension, value, first_success_at
@@ -119,7 +121,7 @@ SELECT
     coalesce(given.granted_by, []) AS granted_by, coalesce(given.grant_ids, []) AS grant_ids,
     f.source_ip, f.user_agent, list_append(f.denied_ids, f.id) AS event_ids, f.id
 FROM followed AS f
-LEFT JOIN given ON given.id = f.id
+LEFT JOIN given ON given.organization_id = f.organization_id AND given.id = f.id
 LEFT JOIN methods AS m ON m.organization_id = f.organization_id AND m.subject_id = f.principal_id
     AND m.value = f.method_name AND m.subject_type = 'principal' AND m.dimension = 'method'
 ORDER BY f.recorded_at, f.id

@@ -66,7 +66,9 @@ found AS (
     SELECT
         n.subject_type, n.subject_id, n.value AS locality, k.first_at AS known_since,
         e.id, e.recorded_at, e.principal_id, e.product_name, e.method_name, e.status_code, e.source_ip, e.user_agent,
-        row_number() OVER (PARTITION BY n.subject_type, n.subject_id, n.value ORDER BY e.id) AS place
+        row_number() OVER (
+            PARTITION BY n.organization_id, n.subject_type, n.subject_id, n.value ORDER BY e.id
+        ) AS place
     FROM news AS n
     JOIN known AS k ON k.organization_id = n.organization_id AND k.subject_type = n.subject_type
         AND k.subject_id = n.subject_id AND k.first_at <= n.first_at - $known_for

@@ -73,7 +73,8 @@ WITH calls AS (
         CASE
             WHEN method_name IN ('CreateExporter', 'UpdateExporter') THEN 'telemetry'
             WHEN method_name IN (
-                'CreateBackendStage', 'UpdateBackendStage', 'CreateDNSStage', 'UpdateDNSStage', 'SetHeadStage'
+                'CreateBackendStage', 'UpdateBackendStage', 'CreateDNSStage', 'UpdateDNSStage', 'SetHeadStage',
+                'CreateRouteStage', 'UpdateRouteStage', 'AddRouteRules', 'SetRouteRules'
             ) THEN 'web traffic'
             WHEN method_name IN (
                 'UpdateBackend', 'CreateBackend', 'SetBackendServers', 'AddBackendServers'
@@ -87,8 +88,10 @@ WITH calls AS (
                 'CreateExporter', 'UpdateExporter',
                 'CreateConnection', 'UpdateConnection', 'CreateCustomerGateway', 'UpdateCustomerGateway',
                 'CreateVpnGateway', 'CreateLink', 'UpdateLink', 'AttachVpc', 'EnableRoutePropagation',
-                'AttachRoutingPolicy', 'SetRoutingPolicy', 'CreateVPCConnector', 'UpdateVPCConnector',
-                'CreateBackendStage', 'UpdateBackendStage', 'CreateDNSStage', 'UpdateDNSStage', 'SetHeadStage'
+                'AttachRoutingPolicy', 'SetRoutingPolicy', 'UpdateRoutingPolicy', 'RenewConnectionPsk',
+                'CreateVPCConnector', 'UpdateVPCConnector',
+                'CreateBackendStage', 'UpdateBackendStage', 'CreateDNSStage', 'UpdateDNSStage', 'SetHeadStage',
+                'CreateRouteStage', 'UpdateRouteStage', 'AddRouteRules', 'SetRouteRules'
             )
             -- A backend's time-outs and checks lead nothing anywhere.
             OR (

@@ -58,8 +58,10 @@ params = { principal = "principal_id" }
 WITH created AS (
     SELECT
         recorded_at, principal_id, status_code, source_ip, user_agent, id, resources, request_body,
-        body_text(request_body, 'application_id') AS for_application,
-        body_text(request_body, 'user_id') AS for_user,
+        coalesce(
+            body_text(request_body, 'application_id'), nullif(body_every(request_body, 'application_id')[1], '')
+        ) AS for_application,
+        coalesce(body_text(request_body, 'user_id'), nullif(body_every(request_body, 'user_id')[1], '')) AS for_user,
         body_text(request_body, 'expires_at') AS expires_at
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until

@@ -15,7 +15,7 @@ blind_spots = ["Rights that come through a group's later policies; keys and gran
 
 [params.window]
 type = "duration"
-default = "7d"
+default = "30d"
 description = "From the application to the last of the other steps."
 
 [columns]

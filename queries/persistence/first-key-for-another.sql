@@ -68,11 +68,16 @@ params = { principal = "principal_id" }
 --- */
 WITH keys AS (
     SELECT
-        id, recorded_at, principal_id, source_ip, user_agent, outcome_of(status_code) AS outcome, status_code,
+        id, recorded_at, organization_id, principal_id, source_ip, user_agent,
+        outcome_of(status_code) AS outcome, status_code,
         coalesce(
-            body_text(request_body, 'application_id'), resource_of(resources, 'iam_application')
+            body_text(request_body, 'application_id'), nullif(body_every(request_body, 'application_id')[1], ''),
+            resource_of(resources, 'iam_application')
         ) AS application_id,
-        coalesce(body_text(request_body, 'user_id'), login_user(resources)) AS user_id,
+        coalesce(
+            body_text(request_body, 'user_id'), nullif(body_every(request_body, 'user_id')[1], ''),
+            login_user(resources)
+        ) AS user_id,
         body_text(request_body, 'expires_at') AS expires_at,
         resources_of(resources, 'iam_api_key') AS access_keys
     FROM api_events
@@ -92,27 +97,26 @@ firsts AS (
     SELECT
         *,
         coalesce(sum(CASE WHEN outcome = 'success' THEN 1 ELSE 0 END) OVER (
-            PARTITION BY principal_id, bearer_type ORDER BY recorded_at
+            PARTITION BY organization_id, principal_id, bearer_type ORDER BY recorded_at
             RANGE BETWEEN $history PRECEDING AND $fresh PRECEDING
         ), 0) AS earlier
     FROM for_another
 ),
 begun AS (
     SELECT
-        *, concat(principal_id, ' ', bearer_type) AS whose,
-        begins_burst(concat(principal_id, ' ', bearer_type), recorded_at, id, $fresh) AS begins
+        *, begins_burst((organization_id, principal_id, bearer_type), recorded_at, id, $fresh) AS begins
     FROM firsts
     WHERE earlier = 0
 ),
 numbered AS (
-    SELECT *, burst_number(whose, recorded_at, id, begins) AS burst
+    SELECT *, burst_number((organization_id, principal_id, bearer_type), recorded_at, id, begins) AS burst
     FROM begun
 ),
 known AS (
-    SELECT subject_id, min(first_at) AS first_at
+    SELECT organization_id, subject_id, min(first_at) AS first_at
     FROM first_seen
     WHERE subject_type = 'principal' AND dimension = 'activity'
-    GROUP BY subject_id
+    GROUP BY organization_id, subject_id
 )
 SELECT
     min(n.recorded_at) AS first_at, max(n.recorded_at) AS last_at, n.principal_id, n.bearer_type,
@@ -127,7 +131,7 @@ SELECT
     list(n.id ORDER BY n.recorded_at, n.id)[1] AS first_id,
     list(n.id ORDER BY n.recorded_at, n.id) AS event_ids
 FROM numbered AS n
-LEFT JOIN known AS k ON k.subject_id = n.principal_id
-GROUP BY n.principal_id, n.bearer_type, n.burst
+LEFT JOIN known AS k ON k.organization_id = n.organization_id AND k.subject_id = n.principal_id
+GROUP BY n.organization_id, n.principal_id, n.bearer_type, n.burst
 HAVING max(n.recorded_at) >= $since
-ORDER BY first_at, n.principal_id NULLS LAST, n.bearer_type, n.burst
+ORDER BY first_at, n.organization_id, n.principal_id NULLS LAST, n.bearer_type, n.burst

@@ -116,6 +116,6 @@ JOIN agents AS a ON a.organization_id = c.organization_id AND a.subject_id = c.p
 WHERE coalesce(n.first_success_at >= c.recorded_at - $fresh, true)
     AND coalesce(a.first_success_at >= c.recorded_at - $fresh, true)
     AND k.first_at <= c.recorded_at - $known_for
-GROUP BY c.principal_id, c.network, c.user_agent
+GROUP BY c.organization_id, c.principal_id, c.network, c.user_agent
 HAVING max(c.recorded_at) >= $since
-ORDER BY first_at, c.principal_id, c.network, c.user_agent
+ORDER BY first_at, c.organization_id, c.principal_id, c.network, c.user_agent

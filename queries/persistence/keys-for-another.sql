@@ -66,11 +66,16 @@ params = { principal = "principal_id" }
 --- */
 WITH keys AS (
     SELECT
-        id, recorded_at, principal_id, source_ip, user_agent, outcome_of(status_code) AS outcome, status_code,
+        id, recorded_at, organization_id, principal_id, source_ip, user_agent,
+        outcome_of(status_code) AS outcome, status_code,
         coalesce(
-            body_text(request_body, 'application_id'), resource_of(resources, 'iam_application')
+            body_text(request_body, 'application_id'), nullif(body_every(request_body, 'application_id')[1], ''),
+            resource_of(resources, 'iam_application')
         ) AS application_id,
-        coalesce(body_text(request_body, 'user_id'), login_user(resources)) AS user_id,
+        coalesce(
+            body_text(request_body, 'user_id'), nullif(body_every(request_body, 'user_id')[1], ''),
+            login_user(resources)
+        ) AS user_id,
         body_text(request_body, 'expires_at') AS expires_at,
         resources_of(resources, 'iam_api_key') AS access_keys
     FROM api_events
@@ -90,25 +95,25 @@ counted AS (
     SELECT
         *,
         coalesce(sum(CASE WHEN outcome = 'success' THEN 1 ELSE 0 END) OVER (
-            PARTITION BY principal_id, bearer_type ORDER BY recorded_at
+            PARTITION BY organization_id, principal_id, bearer_type ORDER BY recorded_at
             RANGE BETWEEN $history PRECEDING AND $fresh PRECEDING
         ), 0) AS earlier,
         coalesce(sum(CASE WHEN outcome = 'success' THEN 1 ELSE 0 END) OVER (
-            PARTITION BY principal_id, bearer_id ORDER BY recorded_at
+            PARTITION BY organization_id, principal_id, bearer_id ORDER BY recorded_at
             RANGE BETWEEN $history PRECEDING AND $fresh PRECEDING
         ), 0) AS earlier_for_bearer
     FROM for_another
 ),
 known AS (
-    SELECT subject_id, min(first_at) AS first_at
+    SELECT organization_id, subject_id, min(first_at) AS first_at
     FROM first_seen
     WHERE subject_type = 'principal' AND dimension = 'activity'
-    GROUP BY subject_id
+    GROUP BY organization_id, subject_id
 )
 SELECT
     c.recorded_at, c.principal_id, c.bearer_id, c.bearer_type, c.access_keys, c.expires_at, c.outcome, c.status_code,
     c.earlier, c.earlier_for_bearer, k.first_at AS known_since, c.source_ip, c.user_agent, c.id
 FROM counted AS c
-LEFT JOIN known AS k ON k.subject_id = c.principal_id
+LEFT JOIN known AS k ON k.organization_id = c.organization_id AND k.subject_id = c.principal_id
 WHERE c.recorded_at >= $since
 ORDER BY c.recorded_at, c.id

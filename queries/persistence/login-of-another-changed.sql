@@ -78,9 +78,12 @@ WITH calls AS (
             WHEN contains(method_name, 'Password') THEN 'password'
             WHEN contains(method_name, 'Username') THEN 'username'
             WHEN contains(method_name, 'UserEmail') THEN 'e-mail address'
-            WHEN method_name = 'UpdateUser' AND body_text(request_body, 'password') IS NOT NULL THEN 'password'
-            WHEN method_name = 'UpdateUser' AND body_text(request_body, 'email') IS NOT NULL THEN 'e-mail address'
-            WHEN method_name = 'UpdateUser' AND body_text(request_body, 'username') IS NOT NULL THEN 'username'
+            WHEN method_name = 'UpdateUser'
+                AND array_to_string(body_every(request_body, 'password'), '') <> '' THEN 'password'
+            WHEN method_name = 'UpdateUser'
+                AND array_to_string(body_every(request_body, 'email'), '') <> '' THEN 'e-mail address'
+            WHEN method_name = 'UpdateUser'
+                AND array_to_string(body_every(request_body, 'username'), '') <> '' THEN 'username'
             WHEN method_name = 'JoinUserConnection' THEN 'accounts connected'
             WHEN method_name IN ('UnlockMember', 'UnlockUser') THEN 'unlocked'
             WHEN method_name IN ('LockMember', 'LockUser') THEN 'locked'
@@ -101,16 +104,18 @@ WITH calls AS (
 ),
 of_others AS (
     SELECT
-        id, recorded_at, principal_id, method_name, what, target_id, status_code, source_ip, user_agent,
+        id, recorded_at, organization_id, principal_id, method_name, what, target_id, status_code, source_ip,
+        user_agent,
         coalesce(sum(CASE WHEN is_success(status_code) THEN 1 ELSE 0 END) OVER (
-            PARTITION BY principal_id ORDER BY recorded_at RANGE BETWEEN $history PRECEDING AND $fresh PRECEDING
+            PARTITION BY organization_id, principal_id
+            ORDER BY recorded_at RANGE BETWEEN $history PRECEDING AND $fresh PRECEDING
         ), 0) AS earlier
     FROM calls
     WHERE what IS NOT NULL AND what NOT IN ('locked', 'unlocked')
         AND target_id IS NOT NULL AND principal_id IS DISTINCT FROM target_id
 ),
 administrators AS (
-    SELECT subject_id, min(first_success_at) AS since_at
+    SELECT organization_id, subject_id, min(first_success_at) AS since_at
     FROM first_seen
     WHERE subject_type = 'principal' AND dimension = 'method'
         AND value IN (
@@ -118,20 +123,20 @@ administrators AS (
             'AddGroupMember', 'AddGroupMembers', 'SetGroupMembers', 'RemoveGroupMember', 'CreatePolicy',
             'UpdatePolicy', 'SetRules'
         )
-    GROUP BY subject_id
+    GROUP BY organization_id, subject_id
 ),
 known AS (
-    SELECT subject_id, min(first_at) AS first_at
+    SELECT organization_id, subject_id, min(first_at) AS first_at
     FROM first_seen
     WHERE subject_type = 'principal' AND dimension = 'activity'
-    GROUP BY subject_id
+    GROUP BY organization_id, subject_id
 )
 SELECT
     c.recorded_at, c.principal_id, c.method_name, c.what, c.target_id, c.earlier, k.first_at AS known_since,
     outcome_of(c.status_code) AS outcome, c.status_code, c.source_ip, c.user_agent, c.id
 FROM of_others AS c
-LEFT JOIN known AS k ON k.subject_id = c.principal_id
-LEFT JOIN administrators AS a ON a.subject_id = c.principal_id
+LEFT JOIN known AS k ON k.organization_id = c.organization_id AND k.subject_id = c.principal_id
+LEFT JOIN administrators AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
 WHERE c.recorded_at >= $since AND c.earlier = 0
     AND (c.what <> 'second factor removed' OR coalesce(a.since_at > c.recorded_at - $fresh, true))
 ORDER BY c.recorded_at, c.id

@@ -52,9 +52,9 @@ params = { principal = "principal_id" }
 --- */
 WITH calls AS (
     SELECT
-        id, recorded_at, principal_id, product_name, method_name, status_code, source_ip, user_agent,
+        id, recorded_at, organization_id, principal_id, product_name, method_name, status_code, source_ip, user_agent,
         resource_names(resources) AS resource_names,
-        min(recorded_at) OVER (PARTITION BY principal_id, product_name) AS began_at
+        min(recorded_at) OVER (PARTITION BY organization_id, principal_id, product_name) AS began_at
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
         AND (
@@ -67,10 +67,10 @@ WITH calls AS (
         )
 ),
 known AS (
-    SELECT subject_id, min(first_at) AS first_at
+    SELECT organization_id, subject_id, min(first_at) AS first_at
     FROM first_seen
     WHERE subject_type = 'principal' AND dimension = 'activity'
-    GROUP BY subject_id
+    GROUP BY organization_id, subject_id
 )
 SELECT
     min(c.recorded_at) AS first_at, max(c.recorded_at) AS last_at, c.principal_id, c.product_name,
@@ -83,8 +83,8 @@ SELECT
     list_sort(list(DISTINCT c.user_agent) FILTER (WHERE c.user_agent IS NOT NULL)) AS user_agents,
     list(c.id ORDER BY c.recorded_at, c.id) AS event_ids
 FROM calls AS c
-LEFT JOIN known AS k ON k.subject_id = c.principal_id
+LEFT JOIN known AS k ON k.organization_id = c.organization_id AND k.subject_id = c.principal_id
 WHERE c.recorded_at <= c.began_at + $within
-GROUP BY c.principal_id, c.product_name
+GROUP BY c.organization_id, c.principal_id, c.product_name
 HAVING max(c.recorded_at) >= $since
-ORDER BY first_at, c.principal_id, c.product_name
+ORDER BY first_at, c.organization_id, c.principal_id, c.product_name

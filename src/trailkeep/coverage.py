@@ -137,8 +137,8 @@ class Missing:
 
 
 OF_EVENTS = frozenset(
-    "api_events authentication_events system_events events event_resources revisions principals principal_history "
-    "resources_seen".split()
+    "api_events authentication_events system_events events event_resources logins grants creations first_seen "
+    "revisions principals principal_history resources_seen".split()
 )
 OF_LOGS = frozenset({"iam_logs"})
 """The tables whose rows are missing where a stream of the trail, or IAM's log, was not read."""

@@ -20,7 +20,7 @@ BODIES = [
     {"applicationId": "b", "userIds": ["z"], "rules": [{"permissionSetNames": ["B", None, "A"]}, {"ip": "0.0.0.0/0"}]},
     {"application_id": "", "userId": 5, "user_ids": "x", "rules": [{"permission_set_names": "ProjectManager"}]},
     {"expression": {"name": "n"}, "ip": [" ::0/00 ", "10.0.0.0/8", "not 0.0.0.0/0"], "permission_set_names": {}},
-    {"application_id": ["l"], "expires_at": None, "user_id": "it's \\ \"q\"", "permissionSetNames": ["[x", "say \"hi\""]},
+    {"application_id": ["l"], "expires_at": None, "user_id": 'it\'s \\ "q"', "permissionSetNames": ["[x", 'say "hi"']},
     [],
     "0.0.0.0/1",
     None,

@@ -189,7 +189,7 @@ def _open(
     plain: bool,
 ) -> Result:
     prepared, resolved = resolve(archive, ledger, prepared, limits=limits, stop=stop)
-    needs = _needs_of(prepared.statement)
+    needs = needs_of(prepared.statement)
     catalog = open_catalog(
         archive,
         ledger,
@@ -210,7 +210,7 @@ def _open(
         raise
 
 
-def _needs_of(statement: Statement) -> Needs | None:
+def needs_of(statement: Statement) -> Needs | None:
     """What of the archive the statement needs; None for all, where it asks what there is or names what is not there.
 
     An error about a name that does not exist is then as good as it can be.

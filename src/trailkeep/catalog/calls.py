@@ -22,23 +22,27 @@ SELECT
     id, recorded_at, organization_id, principal_id, method_name,
     outcome_of(status_code) AS outcome,
     coalesce(resource_of(resources, 'iam_policy'), body_text(request_body, 'policy_id')) AS policy_id,
-    coalesce(resource_of(resources, 'iam_group'), body_text(request_body, 'group_id')) AS group_id,
+    coalesce(
+        resource_of(resources, 'iam_group'), body_text(request_body, 'group_id'),
+        nullif(body_every(request_body, 'group_id')[1], '')
+    ) AS group_id,
     list_sort(list_distinct(list_filter(
         list_concat(
             list_concat(
-                [
-                    body_text(request_body, 'user_id'), body_text(request_body, 'application_id'),
-                    CASE WHEN method_name NOT IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers')
-                        THEN coalesce(body_text(request_body, 'group_id'), resource_of(resources, 'iam_group')) END
-                ],
-                list_concat(body_list(request_body, 'user_ids'), body_list(request_body, 'application_ids'))
+                list_append(
+                    list_concat(body_every(request_body, 'user_id'), body_every(request_body, 'application_id')),
+                    CASE WHEN method_name NOT IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers') THEN
+                        coalesce(nullif(body_every(request_body, 'group_id')[1], ''), resource_of(resources, 'iam_group'))
+                    END
+                ),
+                list_concat(body_every(request_body, 'user_ids'), body_every(request_body, 'application_ids'))
             ),
             list_concat(
                 list_concat(resources_of(resources, 'iam_user'), resources_of(resources, 'account_user')),
                 resources_of(resources, 'iam_application')
             )
         ),
-        lambda g: g IS NOT NULL
+        lambda g: g <> ''
     ))) AS grantee_ids,
     body_every(request_body, 'permission_set_names') AS permission_sets,
     broad_permissions(request_body) AS broad,
@@ -81,6 +85,8 @@ SELECT
         WHEN made_type = 'application' THEN resource_of(resources, 'iam_application')
         WHEN made_type = 'api_key' OR method_name = 'CreateJWT' THEN coalesce(
             body_text(request_body, 'application_id'), body_text(request_body, 'user_id'),
+            nullif(body_every(request_body, 'application_id')[1], ''),
+            nullif(body_every(request_body, 'user_id')[1], ''),
             resource_of(resources, 'iam_application'), login_user(resources)
         )
     END AS bearer_id,

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,9 +19,6 @@ from trailkeep.cli.app import app
 from trailkeep.cli.state import now
 from trailkeep.demo.names import INCIDENTS, NO_INCIDENT
 from trailkeep.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from trailkeep.demo.story import Incident
 
 INCIDENT_HELP = (
     f"What happened there: {', '.join(INCIDENTS)}, or {NO_INCIDENT} for a company at its ordinary work"
@@ -38,7 +35,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("See what is covered.", ("status",)),
     ("Saved query: who was denied again and again within minutes?", ("query", "discovery/denied-bursts")),
     ("Saved query: who made an application, a key for it and a policy?", ("query", "persistence/backdoor-sequence")),
-    ("Saved query: who touched the trail's own export and alerts?", ("query", "defence/audit-trail-tampering")),
+    ("Saved query: who switched off the alarms of the trail?", ("query", "defence/alert-rules-disabled")),
     (
         "SQL of your own: where did the calls of the most denied principals come from?",
         (
@@ -98,7 +95,13 @@ def demo(
             if code != ExitCode.DONE:
                 raise typer.Exit(code)
             output.write_text("")
-    for line in _what_next(keep, organization.incident, name):
+    told = organization.incident
+    for line in _what_next(
+        keep,
+        f"{told.began_at:%Y-%m-%d}" if told else None,
+        name=name,
+        address=next(iter(told.attacker_ips), None) if told else None,
+    ):
         output.write_text(line)
 
 
@@ -126,15 +129,17 @@ def checked_incident(name: str) -> str:
     )
 
 
-def _what_next(kept: Path | None, incident: Incident | None, name: str) -> list[str]:
-    began = f"The incident began on {incident.began_at:%Y-%m-%d}" if incident else "Nothing happened there"
+def _what_next(
+    kept: Path | None, incident_day: str | None, *, name: str = INCIDENTS[0], address: str | None = None
+) -> list[str]:
+    began = f"The incident began on {incident_day}" if incident_day else "Nothing happened there"
     if kept is not None:
         shown = shlex.quote(str(kept))
-        first = incident.attacker_ips[:1] if incident else ()
+        found = [f"  trailkeep --archive {shown} query scope/address-activity -p address={address}"] if address else []
         return [
             f"The archive is in {shown}. {began}; go on with:",
             f"  trailkeep --archive {shown} queries",
-            *(f"  trailkeep --archive {shown} query scope/address-activity -p address={each}" for each in first),
+            *found,
         ]
     told = "" if name == INCIDENTS[0] else f" --incident {name}"
     return [

@@ -298,6 +298,10 @@ def _detect(
     say_missing(list(detecting.run.missing) if detecting else [])
     if detecting is not None and detecting.nameless is not None:
         diagnostics.warn(f"those who acted are not named: {detecting.nameless.message}")
+    if detecting is not None and detecting.run.problem is not None:
+        diagnostics.say(
+            f"each detection read the events for itself, which takes longer: {detecting.run.problem.message}"
+        )
     _say(report)
     told = ExitCode.DONE
     if receivers:

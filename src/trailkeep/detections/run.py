@@ -69,6 +69,8 @@ class Run:
     """Where the archive does not cover the span."""
     shared: bool
     """Whether rows were read in common."""
+    problem: TrailkeepError | None = None
+    """Why they were not, where they were to be."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -148,6 +150,7 @@ def run_detections(
             head=together.ledger.head,
             missing=tuple(missing),
             shared=together.shares,
+            problem=together.problem,
         )
 
 
@@ -232,6 +235,7 @@ def _opened(
     *,
     share: bool,
 ) -> Together:
+    problem = None
     if share and len(questions) > 1:
         try:
             return open_together(
@@ -245,10 +249,13 @@ def _opened(
             )
         except ArchiveDamaged:
             raise
-        except StoreError:
+        except StoreError as error:
             # The disk for temporary files is full, mostly: without it all of it takes longer.
             stop.check()
-    return Together.alone(archive, questions, now=now)
+            problem = error
+    alone = Together.alone(archive, questions, now=now)
+    alone.problem = problem
+    return alone
 
 
 def _back(start: datetime) -> datetime:

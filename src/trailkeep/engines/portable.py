@@ -63,7 +63,7 @@ def parse(sql: str, *, as_written: bool = True) -> exp.Query:
 
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it says on stderr is said by the error too
     try:
-        tree = sqlglot.parse_one(sql, dialect=_reader() if as_written else "duckdb")
+        tree = sqlglot.parse_one(sql, dialect=_dialect(as_written))
     except SqlglotError as error:
         raise Untranslatable(f"it could not be read: {_first_line(error)}") from error
     except RecursionError:
@@ -73,6 +73,10 @@ def parse(sql: str, *, as_written: bool = True) -> exp.Query:
     for node in tree.walk():
         node.pop_comments()
     return tree
+
+
+def _dialect(as_written: bool) -> str | type:
+    return _reader() if as_written else "duckdb"
 
 
 @cache
@@ -99,7 +103,7 @@ def expand(
     """
     from sqlglot import exp
 
-    tree = write_out_macros(parse(sql, as_written=as_written), but=but)
+    tree = write_out_macros(parse(sql, as_written=as_written), but=but, as_written=as_written)
     known = dict(view_bodies()) | dict(instead or {})
     own = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     bodies: dict[str, exp.Query] = {}
@@ -118,7 +122,7 @@ def expand(
                 base.add(name)
             elif name not in bodies:
                 body = parse(known[name], as_written=as_written)
-                bodies[name] = write_out_macros(body, but=but)
+                bodies[name] = write_out_macros(body, but=but, as_written=as_written)
                 waiting.append((bodies[name], set()))
     # Each goes before all that is there: the last view first, so that it comes after those that it is made of.
     for name in reversed([name for name in known if name in bodies]):
@@ -167,8 +171,10 @@ def _macros() -> dict[str, tuple[tuple[str, ...], str]]:
     return written
 
 
-def write_out_macros(tree: exp.Query, *, but: frozenset[str] = frozenset({IN_CIDR})) -> exp.Query:
-    """`tree` with every macro, `but` for these, replaced by its body."""
+def write_out_macros(
+    tree: exp.Query, *, but: frozenset[str] = frozenset({IN_CIDR}), as_written: bool = True
+) -> exp.Query:
+    """`tree`, which was parsed in the same way, with every macro, `but` for these, replaced by its body."""
     from sqlglot import exp
 
     known = _macros()
@@ -183,7 +189,8 @@ def write_out_macros(tree: exp.Query, *, but: frozenset[str] = frozenset({IN_CID
         parameters, body = known[node.name.lower()]
         if len(parameters) != len(node.expressions):
             raise Untranslatable(f"{node.name} takes {len(parameters)} argument(s)")
-        return _with_arguments(body, dict(zip(parameters, node.expressions, strict=True)))
+        arguments = dict(zip(parameters, node.expressions, strict=True))
+        return _with_arguments(body, arguments, as_written=as_written)
 
     for _round in range(_ROUNDS):
         if not any(called(node) for node in tree.walk()):
@@ -193,7 +200,7 @@ def write_out_macros(tree: exp.Query, *, but: frozenset[str] = frozenset({IN_CID
     raise Untranslatable("its macros use macros without end")
 
 
-def _with_arguments(body: str, given: dict[str, exp.Expr]) -> exp.Expr:
+def _with_arguments(body: str, given: dict[str, exp.Expr], *, as_written: bool) -> exp.Expr:
     """A macro's body with its parameters replaced by what was given for them."""
     import sqlglot
     from sqlglot import exp
@@ -204,7 +211,7 @@ def _with_arguments(body: str, given: dict[str, exp.Expr]) -> exp.Expr:
             return exp.paren(value, copy=False) if isinstance(value, (exp.Binary, exp.Unary)) else value
         return node
 
-    return exp.paren(sqlglot.parse_one(body, dialect=_reader()).transform(argument, copy=False), copy=False)
+    return exp.paren(sqlglot.parse_one(body, dialect=_dialect(as_written)).transform(argument, copy=False), copy=False)
 
 
 def _first_line(error: Exception) -> str:

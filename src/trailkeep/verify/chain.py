@@ -235,6 +235,8 @@ def _check_said(path: str, entry: seal.Entry, findings: Findings) -> None:
     for looked in entry.directory:
         if _moment(looked.began_at) is None or _moment(looked.at) is None:
             findings.problem(path, Kind.ENTRY, f"it looked at {looked.resource} at what is not a time")
+    if any(_moment(moment) is None for moment in seal.moments_of_findings(entry)):
+        findings.problem(path, Kind.ENTRY, "it tells of findings at what is not a time")
     claims: list[tuple[str, seal.CoverageRecord | seal.StreamRecord]] = [
         *(("coverage", claim) for claim in entry.coverage),
         *(("unreadable", claim) for claim in entry.unreadable),
