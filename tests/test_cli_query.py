@@ -401,9 +401,11 @@ class TestQueries:
 
     def test_the_list_as_json(self, folder: Path) -> None:
         listed = json.loads(run(folder, "queries", "list", "--format", "json").stdout)
-        (burst,) = [query for query in listed if query["name"] == "privilege/denied-bursts"]
+        (burst,) = [query for query in listed if query["name"] == "discovery/denied-bursts"]
         assert burst["attack"] == ["T1526", "T1580", "T1069.003"]
-        assert {parameter["name"] for parameter in burst["parameters"]} == {"since", "until", "more_than", "window"}
+        assert {parameter["name"] for parameter in burst["parameters"]} == {
+            *("since", "until", "more_than", "window", "lookback")
+        }
 
     def test_a_broken_query_is_named_and_the_others_are_listed(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "broken.sql").write_text("/* ---\ntitle =\n--- */\nSELECT 1")

@@ -77,7 +77,7 @@ class TestRecording:
         assert record["parameters"]["more_than"] == {"type": "integer", "value": 2}
         since = datetime.fromisoformat(record["parameters"]["since"]["value"])
         assert since == datetime.fromisoformat(record["started_at"]) - timedelta(days=30)
-        assert record["query"]["name"] == "privilege/denied-bursts"
+        assert record["query"]["name"] == "discovery/denied-bursts"
 
     def test_stdout_is_recorded_byte_for_byte(self, folder: Path) -> None:
         done = run(folder, "query", "--sql", SQL, "--record", "record.json")

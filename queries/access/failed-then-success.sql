@@ -67,57 +67,63 @@ query = "access/session-replay"
 why = "Whether the session went on elsewhere."
 --- */
 WITH attempts AS (
-    SELECT id, recorded_at, user_id, source_ip, user_agent, country_code, method, mfa_type, result, succeeded
+    SELECT
+        id, recorded_at, organization_id, user_id, source_ip, user_agent, country_code, method, mfa_type, result,
+        succeeded
     FROM logins
     WHERE recorded_at >= $since - $window AND recorded_at < $until
 ),
-failed AS (SELECT id, recorded_at, source_ip, user_id FROM attempts WHERE result <> 'success'),
+failed AS (
+    SELECT id, recorded_at, organization_id, source_ip, user_id FROM attempts WHERE result <> 'success'
+),
 -- Whether an address is the user's own is told by whole logins alone: the calls of a login that fails at its second
 -- factor succeed, too.
 known AS (
-    SELECT user_id, source_ip, min(recorded_at) AS first_login_at
+    SELECT organization_id, user_id, source_ip, min(recorded_at) AS first_login_at
     FROM logins
     WHERE recorded_at >= $since - $history AND recorded_at < $until
         AND succeeded
-    GROUP BY user_id, source_ip
+    GROUP BY organization_id, user_id, source_ip
 ),
 entered AS (
     SELECT
-        a.id, a.recorded_at, a.user_id, a.source_ip, a.user_agent, a.country_code, a.method, a.mfa_type,
+        a.id, a.recorded_at, a.organization_id, a.user_id, a.source_ip, a.user_agent, a.country_code, a.method,
+        a.mfa_type,
         known.first_login_at IS NULL OR known.first_login_at >= a.recorded_at - $window AS new_address
     FROM attempts AS a
-    LEFT JOIN known ON known.user_id = a.user_id AND known.source_ip = a.source_ip
+    LEFT JOIN known ON known.organization_id = a.organization_id AND known.user_id = a.user_id
+        AND known.source_ip = a.source_ip
     WHERE a.succeeded AND a.recorded_at >= $since
 ),
 related AS (
-    SELECT e.id AS success_id, f.id AS failure_id, f.recorded_at AS failed_at, f.user_id
+    SELECT e.organization_id, e.id AS success_id, f.id AS failure_id, f.recorded_at AS failed_at, f.user_id
     FROM entered AS e
-    JOIN failed AS f ON f.user_id = e.user_id
+    JOIN failed AS f ON f.organization_id = e.organization_id AND f.user_id = e.user_id
         AND f.recorded_at >= e.recorded_at - $window AND f.recorded_at <= e.recorded_at
     UNION
-    SELECT e.id, f.id, f.recorded_at, f.user_id
+    SELECT e.organization_id, e.id, f.id, f.recorded_at, f.user_id
     FROM entered AS e
-    JOIN failed AS f ON f.source_ip = e.source_ip
+    JOIN failed AS f ON f.organization_id = e.organization_id AND f.source_ip = e.source_ip
         AND f.recorded_at >= e.recorded_at - $window AND f.recorded_at <= e.recorded_at
     WHERE e.new_address
 ),
 counted AS (
     SELECT
-        e.id AS success_id,
+        e.organization_id, e.id AS success_id,
         count(*) AS failures,
         count(*) FILTER (WHERE r.user_id = e.user_id) AS own_failures,
         count(DISTINCT r.user_id) AS users,
         min(r.failed_at) AS first_failure_at,
         list(r.failure_id ORDER BY r.failed_at, r.failure_id) AS failure_ids
     FROM entered AS e
-    JOIN related AS r ON r.success_id = e.id
-    GROUP BY e.id
+    JOIN related AS r ON r.organization_id = e.organization_id AND r.success_id = e.id
+    GROUP BY e.organization_id, e.id
 )
 SELECT
     e.recorded_at, e.user_id, 'success' AS outcome, e.source_ip, e.country_code, e.new_address, e.method, e.mfa_type,
     e.user_agent, c.failures, c.own_failures, c.users, c.first_failure_at, c.failures + 1 AS events, e.id,
     list_concat(c.failure_ids, [e.id]) AS event_ids
 FROM entered AS e
-JOIN counted AS c ON c.success_id = e.id
+JOIN counted AS c ON c.organization_id = e.organization_id AND c.success_id = e.id
 WHERE (e.new_address AND c.failures >= $failures) OR c.failures >= $known_failures
 ORDER BY e.recorded_at, e.id

@@ -56,7 +56,7 @@ params = { principal = "user_id" }
 --- */
 WITH arrivals AS (
     SELECT
-        id, recorded_at, user_id, country_code,
+        id, recorded_at, organization_id, user_id, country_code,
         coalesce(source_ip, '') AS source_ip, coalesce(user_agent, '') AS user_agent,
         coalesce(method, '') AS method, coalesce(mfa_type, '') AS mfa_type
     FROM logins
@@ -67,13 +67,13 @@ WITH arrivals AS (
 paired AS (
     SELECT
         id, recorded_at, user_id, country_code, source_ip, user_agent, method, mfa_type,
-        lag(id) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_id,
-        lag(recorded_at) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_at,
-        lag(country_code) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_country,
-        lag(source_ip) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_ip,
-        lag(user_agent) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_agent,
-        lag(method) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_method,
-        lag(mfa_type) OVER (PARTITION BY user_id ORDER BY recorded_at, id) AS earlier_mfa
+        lag(id) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_id,
+        lag(recorded_at) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_at,
+        lag(country_code) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_country,
+        lag(source_ip) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_ip,
+        lag(user_agent) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_agent,
+        lag(method) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_method,
+        lag(mfa_type) OVER (PARTITION BY organization_id, user_id ORDER BY recorded_at, id) AS earlier_mfa
     FROM arrivals
 )
 SELECT

@@ -115,7 +115,7 @@ SELECT
     h.saml_enabled_at, h.last_saml_login_at, a.failure_reason, a.mfa_type, a.source_ip, a.country_code, a.user_agent,
     a.organization_id, a.id
 FROM attempts AS a
-JOIN histories AS h ON h.id = a.id
+JOIN histories AS h ON h.organization_id = a.organization_id AND h.id = a.id
 WHERE a.recorded_at >= $since
     AND (h.last_saml_login_at IS NOT NULL OR coalesce(h.earlier_local, 0) = 0)
 ORDER BY ALL

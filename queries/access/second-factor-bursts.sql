@@ -60,18 +60,18 @@ why = "Which addresses are the user's."
 params = { principal = "user_id" }
 --- */
 WITH entered AS (
-    SELECT id, user_id, source_ip, recorded_at
+    SELECT id, organization_id, user_id, source_ip, recorded_at
     FROM logins
     WHERE recorded_at >= $since - $history AND recorded_at < $until
         AND succeeded
 ),
 known AS (
-    SELECT user_id, source_ip, min(recorded_at) AS first_login_at
+    SELECT organization_id, user_id, source_ip, min(recorded_at) AS first_login_at
     FROM entered
-    GROUP BY user_id, source_ip
+    GROUP BY organization_id, user_id, source_ip
 ),
 failed AS (
-    SELECT id, recorded_at, user_id, source_ip, user_agent, country_code
+    SELECT id, recorded_at, organization_id, user_id, source_ip, user_agent, country_code
     FROM logins
     WHERE recorded_at >= $since - $lookback AND recorded_at < $until
         AND result <> 'success'
@@ -79,17 +79,20 @@ failed AS (
 ),
 spaced AS (
     SELECT
-        f.id, f.recorded_at, f.user_id, f.source_ip, f.user_agent, f.country_code,
+        f.id, f.recorded_at, f.organization_id, f.user_id, f.source_ip, f.user_agent, f.country_code,
         known.first_login_at IS NULL OR known.first_login_at > f.recorded_at AS new_address,
-        begins_burst(f.user_id, f.recorded_at, f.id, $window) AS begins,
-        events_within(f.user_id, f.recorded_at, $window) AS within_window
+        begins_burst((f.organization_id, f.user_id), f.recorded_at, f.id, $window) AS begins,
+        events_within((f.organization_id, f.user_id), f.recorded_at, $window) AS within_window
     FROM failed AS f
-    LEFT JOIN known ON known.user_id = f.user_id AND known.source_ip = f.source_ip
+    LEFT JOIN known ON known.organization_id = f.organization_id AND known.user_id = f.user_id
+        AND known.source_ip = f.source_ip
 ),
-numbered AS (SELECT *, burst_number(user_id, recorded_at, id, begins) AS burst FROM spaced),
+numbered AS (
+    SELECT *, burst_number((organization_id, user_id), recorded_at, id, begins) AS burst FROM spaced
+),
 bursts AS (
     SELECT
-        user_id, burst,
+        organization_id, user_id, burst,
         min(recorded_at) AS first_at, max(recorded_at) AS last_at,
         count(*) AS events, max(within_window) AS most_within_window,
         coalesce(list_sort(list(DISTINCT source_ip) FILTER (WHERE source_ip IS NOT NULL)), []) AS source_ips,
@@ -99,17 +102,18 @@ bursts AS (
         arg_min(id, (recorded_at, id)) AS first_event_id,
         list(id ORDER BY recorded_at, id) AS event_ids
     FROM numbered
-    GROUP BY user_id, burst
+    GROUP BY organization_id, user_id, burst
     HAVING max(within_window) >= $failures AND max(recorded_at) >= $since - $window
 ),
 followed AS (
     SELECT
-        b.user_id, b.burst, min(e.recorded_at) AS logged_in_at,
+        b.organization_id, b.user_id, b.burst, min(e.recorded_at) AS logged_in_at,
         arg_min(e.id, (e.recorded_at, e.id)) AS login_id
     FROM bursts AS b
-    JOIN entered AS e ON e.user_id = b.user_id AND list_contains(b.source_ips, e.source_ip)
+    JOIN entered AS e ON e.organization_id = b.organization_id AND e.user_id = b.user_id
+        AND list_contains(b.source_ips, e.source_ip)
         AND e.recorded_at >= b.first_at AND e.recorded_at <= b.last_at + $window
-    GROUP BY b.user_id, b.burst
+    GROUP BY b.organization_id, b.user_id, b.burst
 )
 SELECT
     b.first_at, greatest(b.last_at, coalesce(f.logged_in_at, b.last_at)) AS last_at, b.user_id,
@@ -118,6 +122,6 @@ SELECT
     b.first_event_id,
     list_concat(b.event_ids, CASE WHEN f.login_id IS NULL THEN [] ELSE [f.login_id] END) AS event_ids
 FROM bursts AS b
-LEFT JOIN followed AS f ON f.user_id = b.user_id AND f.burst = b.burst
+LEFT JOIN followed AS f ON f.organization_id = b.organization_id AND f.user_id = b.user_id AND f.burst = b.burst
 WHERE b.last_at >= $since OR f.logged_in_at >= $since
 ORDER BY ALL

@@ -106,18 +106,18 @@ own AS (
     WHERE same_network
 ),
 beside AS (
-    SELECT c.id, min(own.recorded_at) AS went_on_at
+    SELECT c.organization_id, c.id, min(own.recorded_at) AS went_on_at
     FROM compared AS c
-    JOIN began AS b ON b.id = c.login_id
+    JOIN began AS b ON b.organization_id = c.organization_id AND b.id = c.login_id
     JOIN own
         ON own.organization_id = c.organization_id AND own.principal_id = c.principal_id AND own.network = b.network
         AND own.recorded_at > c.recorded_at AND own.recorded_at <= c.recorded_at + $beside
     WHERE NOT c.same_network
-    GROUP BY c.id
+    GROUP BY c.organization_id, c.id
 ),
 strange AS (
     SELECT
-        c.id, c.recorded_at, c.principal_id, c.source_ip, c.user_agent, c.succeeded, c.login_id,
+        c.id, c.recorded_at, c.organization_id, c.principal_id, c.source_ip, c.user_agent, c.succeeded, c.login_id,
         b.recorded_at AS login_at, b.source_ip AS login_ip, b.user_agent AS login_user_agent,
         coalesce(n.first_at >= b.recorded_at, false) AS new_network, beside.went_on_at,
         CASE
@@ -127,8 +127,8 @@ strange AS (
             WHEN NOT c.same_family THEN 'client'
         END AS differs
     FROM compared AS c
-    JOIN began AS b ON b.id = c.login_id
-    LEFT JOIN beside ON beside.id = c.id
+    JOIN began AS b ON b.organization_id = c.organization_id AND b.id = c.login_id
+    LEFT JOIN beside ON beside.organization_id = c.organization_id AND beside.id = c.id
     LEFT JOIN networks AS n
         ON n.organization_id = c.organization_id AND n.subject_id = c.principal_id AND n.value = c.network
 )
@@ -145,6 +145,6 @@ SELECT
     list_concat([login_id], list(id ORDER BY recorded_at, id)) AS event_ids
 FROM strange
 WHERE differs IS NOT NULL
-GROUP BY principal_id, source_ip, user_agent, login_id, login_at, login_ip, login_user_agent
+GROUP BY organization_id, principal_id, source_ip, user_agent, login_id, login_at, login_ip, login_user_agent
 HAVING max(CASE WHEN differs = 'network' THEN went_on_at ELSE recorded_at END) >= $since
 ORDER BY ALL

@@ -44,6 +44,7 @@ actions = "What was done."
 source_ips = "From where."
 user_agents = "What the caller said it was."
 lifted_at = "When the measure was taken back by UnlockMember; acts after that are not counted."
+event_ids = "What it did: its events, oldest first, at most 1000; `events` counts all."
 
 [[next]]
 query = "scope/principal-origins"
@@ -165,7 +166,8 @@ SELECT
     list_sort(list(DISTINCT a.action)) AS actions,
     list_sort(list(DISTINCT a.source_ip) FILTER (WHERE a.source_ip IS NOT NULL)) AS source_ips,
     list_sort(list(DISTINCT a.user_agent) FILTER (WHERE a.user_agent IS NOT NULL)) AS user_agents,
-    e.lifted_at
+    e.lifted_at,
+    list(a.id ORDER BY a.recorded_at, a.id)[1:1000] AS event_ids
 FROM ended AS e
 JOIN acts AS a ON a.organization_id = e.organization_id AND a.actor_id = e.subject_id
     AND a.recorded_at >= e.recorded_at AND a.recorded_at < e.ends_at AND a.id <> e.id

@@ -110,7 +110,7 @@ changes AS (
 ),
 held AS (
     SELECT
-        id, sum(change) OVER (PARTITION BY organization_id, principal_id ORDER BY moment, after_it) AS within_window
+        organization_id, id, sum(change) OVER (PARTITION BY organization_id, principal_id ORDER BY moment, after_it) AS within_window
     FROM changes
 ),
 counted AS (
@@ -119,7 +119,7 @@ counted AS (
         c.user_agent, c.secret_id, c.secret_name, coalesce(h.within_window, 0) AS within_window,
         begins_burst((c.organization_id, c.principal_id), c.recorded_at, c.id, $window) AS begins
     FROM calls AS c
-    LEFT JOIN held AS h ON h.id = c.id
+    LEFT JOIN held AS h ON h.organization_id = c.organization_id AND h.id = c.id
 ),
 numbered AS (
     SELECT *, burst_number((organization_id, principal_id), recorded_at, id, begins) AS burst

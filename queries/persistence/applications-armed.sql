@@ -80,16 +80,16 @@ given AS (
 ),
 steps AS (
     SELECT
-        a.id AS application_event, a.id, a.recorded_at, 'application' AS step, a.principal_id, [] AS permission_sets,
+        a.organization_id, a.id AS application_event, a.id, a.recorded_at, 'application' AS step, a.principal_id, [] AS permission_sets,
         a.source_ip, a.user_agent
     FROM applications AS a
     UNION ALL
-    SELECT a.id, k.id, k.recorded_at, 'key', k.principal_id, [], k.source_ip, k.user_agent
+    SELECT a.organization_id, a.id, k.id, k.recorded_at, 'key', k.principal_id, [], k.source_ip, k.user_agent
     FROM applications AS a
     JOIN keys AS k ON k.organization_id = a.organization_id AND k.bearer_id = a.made_id
         AND k.recorded_at >= a.recorded_at AND k.recorded_at <= a.recorded_at + $window
     UNION ALL
-    SELECT a.id, g.id, g.recorded_at, 'grant', g.principal_id, g.permission_sets, g.source_ip, g.user_agent
+    SELECT a.organization_id, a.id, g.id, g.recorded_at, 'grant', g.principal_id, g.permission_sets, g.source_ip, g.user_agent
     FROM applications AS a
     JOIN given AS g ON g.organization_id = a.organization_id AND g.grantee_id = a.made_id
         AND g.recorded_at >= a.recorded_at AND g.recorded_at <= a.recorded_at + $window
@@ -109,8 +109,8 @@ SELECT
     list_sort(list(DISTINCT s.user_agent) FILTER (WHERE s.user_agent IS NOT NULL)) AS user_agents,
     a.id, list(s.id ORDER BY s.recorded_at, s.id) AS event_ids
 FROM applications AS a
-JOIN steps AS s ON s.application_event = a.id
-GROUP BY a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name
+JOIN steps AS s ON s.organization_id = a.organization_id AND s.application_event = a.id
+GROUP BY a.organization_id, a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name
 HAVING count(*) FILTER (WHERE s.step = 'key') > 0 AND count(*) FILTER (WHERE s.step = 'grant') > 0
     AND max(s.recorded_at) >= $since
-ORDER BY first_at, a.id
+ORDER BY first_at, a.id, a.organization_id

@@ -95,7 +95,7 @@ rights AS (
         AND outcome IN ('success', 'denied')
 ),
 right_steps AS (
-    SELECT a.id AS application_event, r.id, r.recorded_at, r.outcome, r.permission_sets
+    SELECT a.organization_id, a.id AS application_event, r.id, r.recorded_at, r.outcome, r.permission_sets
     FROM applications AS a
     JOIN rights AS r ON r.organization_id = a.organization_id AND r.principal_id = a.principal_id
         AND r.recorded_at >= a.recorded_at AND r.recorded_at <= a.recorded_at + $window
@@ -103,38 +103,42 @@ right_steps AS (
 ),
 first_rights AS (
     SELECT
-        application_event, min(recorded_at) AS first_at,
+        organization_id, application_event, min(recorded_at) AS first_at,
         min(recorded_at) FILTER (WHERE outcome = 'success') AS first_success_at
     FROM right_steps
-    GROUP BY application_event
+    GROUP BY organization_id, application_event
 ),
 key_steps AS (
     SELECT
-        f.application_event, k.id, k.recorded_at,
+        f.organization_id, f.application_event, k.id, k.recorded_at,
         k.outcome = 'success' AND coalesce(k.recorded_at >= f.first_success_at, false) AS complete,
         k.recorded_at > f.first_at AS after_rights
     FROM applications AS a
-    JOIN first_rights AS f ON f.application_event = a.id
+    JOIN first_rights AS f ON f.organization_id = a.organization_id AND f.application_event = a.id
     JOIN keys AS k ON k.organization_id = a.organization_id AND k.principal_id = a.principal_id
         AND k.recorded_at >= a.recorded_at AND k.recorded_at <= a.recorded_at + $window AND k.bearer_id = a.made_id
 ),
 -- Where a key came first, it is the other sequence.
 rights_first AS (
-    SELECT application_event FROM key_steps GROUP BY application_event HAVING bool_and(after_rights)
+    SELECT organization_id, application_event
+    FROM key_steps
+    GROUP BY organization_id, application_event
+    HAVING bool_and(after_rights)
 ),
 earlier AS (
-    SELECT a.id, count(*) AS earlier
+    SELECT a.organization_id, a.id, count(*) AS earlier
     FROM applications AS a
     JOIN creations AS c ON c.organization_id = a.organization_id AND c.principal_id = a.principal_id
         AND c.recorded_at <= a.recorded_at - $fresh AND c.recorded_at >= a.recorded_at - $history
     WHERE c.recorded_at >= $since - $window - $history AND c.recorded_at < $until
         AND c.made_type = 'application' AND c.outcome = 'success'
-    GROUP BY a.id
+    GROUP BY a.organization_id, a.id
 ),
 steps AS (
-    SELECT application_event, id, recorded_at, 1 AS is_key, complete, [] AS permission_sets FROM key_steps
+    SELECT organization_id, application_event, id, recorded_at, 1 AS is_key, complete, [] AS permission_sets
+    FROM key_steps
     UNION ALL
-    SELECT application_event, id, recorded_at, 0, false, permission_sets FROM right_steps
+    SELECT organization_id, application_event, id, recorded_at, 0, false, permission_sets FROM right_steps
 )
 SELECT
     a.recorded_at AS first_at, max(s.recorded_at) AS last_at, a.principal_id,
@@ -146,13 +150,13 @@ SELECT
     count(*) + 1 AS events, a.source_ip, a.user_agent, a.id,
     list_prepend(a.id, list(s.id ORDER BY s.recorded_at, s.id)) AS event_ids
 FROM applications AS a
-JOIN rights_first AS r ON r.application_event = a.id
-JOIN steps AS s ON s.application_event = a.id
-LEFT JOIN earlier AS e ON e.id = a.id
-GROUP BY a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name, a.source_ip, a.user_agent
+JOIN rights_first AS r ON r.organization_id = a.organization_id AND r.application_event = a.id
+JOIN steps AS s ON s.organization_id = a.organization_id AND s.application_event = a.id
+LEFT JOIN earlier AS e ON e.organization_id = a.organization_id AND e.id = a.id
+GROUP BY a.organization_id, a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name, a.source_ip, a.user_agent
 HAVING count(*) FILTER (WHERE s.is_key = 1) > 0 AND max(s.recorded_at) >= $since
     AND (
         min(e.earlier) IS NULL
         OR list_has_any(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)), $control)
     )
-ORDER BY first_at, a.id
+ORDER BY first_at, a.id, a.organization_id

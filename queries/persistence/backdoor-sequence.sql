@@ -103,7 +103,7 @@ rights AS (
         AND outcome IN ('success', 'denied')
 ),
 key_steps AS (
-    SELECT a.id AS application_event, k.id, k.recorded_at, k.outcome
+    SELECT a.organization_id, a.id AS application_event, k.id, k.recorded_at, k.outcome
     FROM applications AS a
     JOIN keys AS k ON k.organization_id = a.organization_id AND k.principal_id = a.principal_id
         AND k.recorded_at >= a.recorded_at AND k.recorded_at <= a.recorded_at + $window
@@ -111,34 +111,35 @@ key_steps AS (
 ),
 first_keys AS (
     SELECT
-        application_event, min(recorded_at) AS first_at,
+        organization_id, application_event, min(recorded_at) AS first_at,
         min(recorded_at) FILTER (WHERE outcome = 'success') AS first_success_at
     FROM key_steps
-    GROUP BY application_event
+    GROUP BY organization_id, application_event
 ),
 right_steps AS (
     SELECT
-        f.application_event, r.id, r.recorded_at, r.permission_sets,
+        f.organization_id, f.application_event, r.id, r.recorded_at, r.permission_sets,
         r.outcome = 'success' AND coalesce(r.recorded_at >= f.first_success_at, false) AS complete
     FROM applications AS a
-    JOIN first_keys AS f ON f.application_event = a.id
+    JOIN first_keys AS f ON f.organization_id = a.organization_id AND f.application_event = a.id
     JOIN rights AS r ON r.organization_id = a.organization_id AND r.principal_id = a.principal_id
         AND r.recorded_at >= f.first_at AND r.recorded_at <= a.recorded_at + $window
         AND (list_contains(r.grantee_ids, a.made_id) OR r.names_nobody OR a.made_id IS NULL)
 ),
 earlier AS (
-    SELECT a.id, count(*) AS earlier
+    SELECT a.organization_id, a.id, count(*) AS earlier
     FROM applications AS a
     JOIN creations AS c ON c.organization_id = a.organization_id AND c.principal_id = a.principal_id
         AND c.recorded_at <= a.recorded_at - $fresh AND c.recorded_at >= a.recorded_at - $history
     WHERE c.recorded_at >= $since - $window - $history AND c.recorded_at < $until
         AND c.made_type = 'application' AND c.outcome = 'success'
-    GROUP BY a.id
+    GROUP BY a.organization_id, a.id
 ),
 steps AS (
-    SELECT application_event, id, recorded_at, 1 AS is_key, false AS complete, [] AS permission_sets FROM key_steps
+    SELECT organization_id, application_event, id, recorded_at, 1 AS is_key, false AS complete, [] AS permission_sets
+    FROM key_steps
     UNION ALL
-    SELECT application_event, id, recorded_at, 0, complete, permission_sets FROM right_steps
+    SELECT organization_id, application_event, id, recorded_at, 0, complete, permission_sets FROM right_steps
 )
 SELECT
     a.recorded_at AS first_at, max(s.recorded_at) AS last_at, a.principal_id,
@@ -151,13 +152,13 @@ SELECT
     list(s.id ORDER BY s.recorded_at, s.id) AS step_ids,
     list_prepend(a.id, list(s.id ORDER BY s.recorded_at, s.id)) AS event_ids
 FROM applications AS a
-JOIN steps AS s ON s.application_event = a.id
-LEFT JOIN earlier AS e ON e.id = a.id
-GROUP BY a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name, a.source_ip, a.user_agent
+JOIN steps AS s ON s.organization_id = a.organization_id AND s.application_event = a.id
+LEFT JOIN earlier AS e ON e.organization_id = a.organization_id AND e.id = a.id
+GROUP BY a.organization_id, a.id, a.recorded_at, a.principal_id, a.made_id, a.made_name, a.source_ip, a.user_agent
 HAVING count(*) FILTER (WHERE s.is_key = 1) > 0 AND count(*) FILTER (WHERE s.is_key = 0) > 0
     AND max(s.recorded_at) >= $since
     AND (
         min(e.earlier) IS NULL
         OR list_has_any(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)), $control)
     )
-ORDER BY first_at, a.id
+ORDER BY first_at, a.id, a.organization_id

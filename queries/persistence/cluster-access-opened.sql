@@ -71,11 +71,11 @@ others AS (
         AND source_ip IS NOT NULL
 ),
 addresses AS (
-    SELECT c.id, list_sort(list(DISTINCT o.source_ip)) AS source_ips
+    SELECT c.organization_id, c.id, list_sort(list(DISTINCT o.source_ip)) AS source_ips
     FROM calls AS c
     JOIN others AS o ON o.organization_id = c.organization_id AND o.principal_id = c.principal_id
         AND o.recorded_at >= c.recorded_at - $before AND o.recorded_at <= c.recorded_at
-    GROUP BY c.id
+    GROUP BY c.organization_id, c.id
 ),
 methods AS (
     SELECT organization_id, subject_type, subject_id, dimension, value, first_success_at
@@ -95,7 +95,7 @@ SELECT
     coalesce(m.first_success_at >= c.recorded_at, true) AS first_time,
     coalesce(a.source_ips, []) AS other_addresses, c.source_ip, c.user_agent, c.id
 FROM calls AS c
-LEFT JOIN addresses AS a ON a.id = c.id
+LEFT JOIN addresses AS a ON a.organization_id = c.organization_id AND a.id = c.id
 LEFT JOIN methods AS m ON m.organization_id = c.organization_id AND m.subject_id = c.principal_id
     AND m.value = c.method_name AND m.subject_type = 'principal' AND m.dimension = 'method'
 ORDER BY c.recorded_at, c.id

@@ -65,7 +65,7 @@ WITH calls AS (
 ),
 bodies AS (
     SELECT
-        id,
+        organization_id, id,
         CASE
             WHEN coalesce(
                 body_text(request_body, 'member.username'), body_text(request_body, 'member.email'),
@@ -90,7 +90,7 @@ SELECT
     coalesce(m.first_success_at >= c.recorded_at, true) AS first_time,
     c.source_ip, c.user_agent, c.id
 FROM calls AS c
-LEFT JOIN bodies AS b ON b.id = c.id
+LEFT JOIN bodies AS b ON b.organization_id = c.organization_id AND b.id = c.id
 LEFT JOIN methods AS m ON m.organization_id = c.organization_id AND m.subject_id = c.principal_id
     AND m.value = c.method_name AND m.subject_type = 'principal' AND m.dimension = 'method'
 ORDER BY c.recorded_at, c.id

@@ -87,22 +87,22 @@ starts AS (
 ),
 -- A server that was made shortly before gets its first user data, as it should.
 made AS (
-    SELECT u.id, min(c.recorded_at) AS created_at
+    SELECT u.organization_id, u.id, min(c.recorded_at) AS created_at
     FROM calls AS u
     JOIN calls AS c ON c.organization_id = u.organization_id AND c.server_id = u.server_id
         AND c.recorded_at <= u.recorded_at AND c.recorded_at >= u.recorded_at - $window
     WHERE u.step = 'set' AND c.step = 'created'
-    GROUP BY u.id
+    GROUP BY u.organization_id, u.id
 ),
 sequences AS (
     SELECT
-        s.id AS start_id, s.recorded_at AS started_at, s.principal_id AS started_by, s.server_id, s.server_name,
+        s.organization_id, s.id AS start_id, s.recorded_at AS started_at, s.principal_id AS started_by, s.server_id, s.server_name,
         s.locality, s.project_id, u.id, u.recorded_at, u.principal_id, u.source_ip, u.user_agent,
         coalesce(u.created_at, m.created_at) AS created_at
     FROM starts AS s
     JOIN calls AS u ON u.organization_id = s.organization_id AND u.server_id = s.server_id
         AND u.recorded_at <= s.recorded_at AND u.recorded_at >= s.recorded_at - $window
-    LEFT JOIN made AS m ON m.id = u.id
+    LEFT JOIN made AS m ON m.organization_id = u.organization_id AND m.id = u.id
     WHERE s.recorded_at >= $since AND u.step = 'set'
         AND (s.previous_at IS NULL OR u.recorded_at > s.previous_at)
 )
@@ -114,5 +114,5 @@ SELECT
     list_sort(list(DISTINCT user_agent) FILTER (WHERE user_agent IS NOT NULL)) AS user_agents,
     start_id AS id, list_append(list(id ORDER BY recorded_at, id), start_id) AS event_ids
 FROM sequences
-GROUP BY start_id, started_at, started_by, server_id, server_name, locality, project_id
+GROUP BY organization_id, start_id, started_at, started_by, server_id, server_name, locality, project_id
 ORDER BY ALL

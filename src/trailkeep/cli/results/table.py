@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO
@@ -34,6 +35,10 @@ MAX_NAME_WIDTH = 40
 """Values up to this width and without blanks are ids, addresses and names: of no use when they are cut."""
 MAX_SHORT_NAME_WIDTH = 16
 """The same where columns would be left out otherwise: an IPv4 address stays whole."""
+WIDE = 100
+"""From this width on a terminal has room for columns of some use."""
+WIDE_COLUMN_WIDTH = 15
+"""What a column is not narrowed below there: an IPv4 address, even where a longer one stands in the same column."""
 _TEXT = re.compile(r"[\s{\[]")
 _NUMBERS = ("int", "uint", "float", "double", "decimal", "halffloat")
 _TIMES = ("timestamp", "date", "time")
@@ -150,10 +155,11 @@ class TableWriter:
         natural = [max(width_of(name), content) for name, content in zip(self._names, contents, strict=True)]
         if self._width is None:
             return [min(width, MAX_CELL_CHARACTERS) for width in natural]
-        narrow = [min(width, MIN_COLUMN_WIDTH) for width in natural]
+        least = WIDE_COLUMN_WIDTH if self._width >= WIDE and not self._full else MIN_COLUMN_WIDTH
+        narrow = [min(width, least) for width in natural]
         whole = [
-            max(content, least) if self._stays_whole(at, columns[at], content) else least
-            for at, (content, least) in enumerate(zip(contents, narrow, strict=True))
+            max(content, small) if self._stays_whole(at, columns[at], content) else small
+            for at, (content, small) in enumerate(zip(contents, narrow, strict=True))
         ]
         widths = fitting(natural, whole, self._width)
         return fitting(natural, narrow, self._width) if self._full and len(widths) < len(columns) else widths
@@ -167,7 +173,7 @@ class TableWriter:
         fit = folded if self._full and self._width is not None else _cut_to_one
         header = [fit(name, width) for name, width in zip(self._names, widths, strict=False)]
         for line in self._row(header, widths):
-            yield f"{_BOLD}{line}{_PLAIN}" if self._terminal else line
+            yield f"{_BOLD}{line}{_PLAIN}" if self._terminal and _takes_bold() else line
         yield "─" * (sum(widths) + len(SEPARATOR) * (len(widths) - 1))
         for row in zip(*columns[: len(widths)], strict=True):
             if self._width is None:
@@ -202,6 +208,11 @@ class TableWriter:
             diagnostics.say(
                 f"values longer than {MAX_CELL_CHARACTERS} characters are cut: add --full to have them whole"
             )
+
+
+def _takes_bold() -> bool:
+    """Whether the terminal takes it and its user does not mind: https://no-color.org."""
+    return os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def _cut_to_one(text: str, width: int) -> list[str]:
