@@ -45,6 +45,7 @@ SOME = [
 NOT_FOR_SPARK = {
     "access/new-networks": "ip_asn reads a database of this machine",
     "access/new-networks-of-applications": "ip_asn reads a database of this machine",
+    "access/all-off-hours": "a time zone that is a parameter",
     "access/off-hours": "a time zone that is a parameter",
     "containment/blast-tree": "a recursion that drops what it has had",
     "defence/database-logs-purged": "JSON that is a value of its own",

@@ -168,6 +168,9 @@ NEEDS_MORE = {
     ("repair", "--from", "DIR"): "DIR stands for a copy",
     ("query", "--replay", "failures.json"): "needs the record that the command above it makes",
     ("query", "--replay", "failures.json", "--output", "again.csv"): "needs it too",
+    ("--quiet", "detect"): "ends with 10 where something is new, which depends on what ran before",
+    ("detect", "--notify"): "needs receivers in the settings",
+    ("--quiet", "detect", "--notify"): "needs receivers in the settings",
 }
 """Commands that cannot run as they are shown."""
 

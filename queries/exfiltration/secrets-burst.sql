@@ -110,7 +110,8 @@ changes AS (
 ),
 held AS (
     SELECT
-        organization_id, id, sum(change) OVER (PARTITION BY organization_id, principal_id ORDER BY moment, after_it) AS within_window
+        organization_id, id,
+        sum(change) OVER (PARTITION BY organization_id, principal_id ORDER BY moment, after_it) AS within_window
     FROM changes
 ),
 counted AS (

@@ -13,6 +13,7 @@ false_positives = [
     "A database that is about to be deleted, whose backups are switched off before.",
 ]
 blind_spots = [
+    "An application older than the archive, in the archive's first days (settled): its habits are not known yet, so give settled as 0d to see it.",
     "Snapshots of Block Storage, and copies in buckets: what happens to them is not logged.",
     "Backups that are kept for less time: impact/backups-destroyed has those calls.",
     "Fewer at a time than the minimum.",
@@ -37,6 +38,11 @@ description = "How many times the principal's own largest burst before it must b
 type = "duration"
 default = "30d"
 description = "How far back the principal's own bursts are looked at; those of the day before do not count as usual."
+
+[params.settled]
+type = "duration"
+default = "3d"
+description = "For how long after the archive begins nothing is told of applications that were there before it, by the directory."
 
 [params.lookback]
 type = "duration"
@@ -123,6 +129,14 @@ bursts AS (
     FROM numbered
     GROUP BY organization_id, principal_id, burst
 ),
+-- Nobody knows yet what they do every day.
+unsettled AS (
+    SELECT DISTINCT p.organization_id, p.id, f.first_at + $settled AS settled_at
+    FROM principals AS p
+    JOIN first_seen AS f ON f.organization_id = p.organization_id
+    WHERE f.subject_type = 'organization' AND f.dimension = 'activity'
+        AND p.type = 'application' AND p.created_at < f.first_at
+),
 compared AS (
     SELECT
         *,
@@ -135,8 +149,12 @@ compared AS (
 SELECT
     first_at, last_at, principal_id, events, things, most_within_window, usual, succeeded, denied, products, methods,
     schedules_off, resource_names, source_ips, user_agents, event_ids[1] AS first_id, event_ids
-FROM compared
+FROM compared AS c
 WHERE last_at >= $since
+    AND NOT EXISTS (
+        SELECT 1 FROM unsettled AS u
+        WHERE u.organization_id = c.organization_id AND u.id = c.principal_id AND c.first_at < u.settled_at
+    )
     AND (
         schedules_off > 0
         OR (

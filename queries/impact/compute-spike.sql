@@ -5,7 +5,8 @@ A principal asked for many machines within the window, as mining and abuse of mo
 of them, pools and clusters by the number of their nodes, model deployments. Many is the minimum, and more than its own
 bursts of the weeks before, so that autoscaling is left out. Fewer are enough where they have GPUs that nobody in the
 Organization asked for in the weeks before, or stand in a zone that is new to the Organization. Denied attempts count: a
-quota may have stopped them.
+quota may have stopped them; what a principal asks for again and again that it got on earlier days, from the same network
+and with the same program, is an autoscaler that met its quota, and its denials do not count.
 """
 question = 60
 attack = ["T1496.001", "T1496.004", "T1578.002"]
@@ -18,6 +19,9 @@ blind_spots = [
     "Pools and deployments that scale by themselves up to a limit that was set long ago.",
     "Calls to hosted models with a stolen key (LLMjacking): they leave no event, only the bill tells.",
     "How many machines a batch has is read from its body: one that does not say it counts as one.",
+    "An application older than the archive, in the archive's first days (settled): its habits are not known yet, so give settled as 0d to see it.",
+    "Denied calls for what the principal got before, from where it always comes.",
+    "A pool whose size before is not known counts as one machine, unless it is as large as the minimum by itself.",
     "A spike spread over several principals: see them side by side with scope/shared-origins.",
 ]
 
@@ -45,6 +49,11 @@ description = "How many times the principal's own largest burst before it must b
 type = "duration"
 default = "30d"
 description = "How far back the principal's own bursts are looked at; those of the day before do not count as usual."
+
+[params.settled]
+type = "duration"
+default = "3d"
+description = "For how long after the archive begins nothing is told of applications that were there before it, by the directory."
 
 [params.lookback]
 type = "duration"
@@ -132,10 +141,19 @@ calls AS (
         regexp_matches(
             lower(machine_type), '^(gpu|render|h100|h200|b200|b300|gb200|gb300|gh200|l4|l40s|a100|p100|mi[0-9]+x?)([-_]|$)'
         ) AS has_gpu,
-        -- A pool that changes counts by how much it grows, where its size before is known.
+        -- A pool that changes counts by how much it grows; a small one whose size before is not known grew somehow.
         CASE WHEN method_name = 'UpdatePool' THEN
-            number - coalesce(lag(number) OVER (PARTITION BY organization_id, pool_id ORDER BY recorded_at, id), 0)
-        ELSE coalesce(number, 1) END AS machines
+            number - coalesce(
+                lag(number) OVER (PARTITION BY organization_id, pool_id ORDER BY recorded_at, id),
+                CASE WHEN number >= $minimum THEN 0 ELSE number - 1 END
+            )
+        ELSE coalesce(number, 1) END AS machines,
+        count(*) FILTER (WHERE is_success(status_code)) OVER (
+            PARTITION BY
+                organization_id, principal_id, method_name, machine_type, locality, ip_network(source_ip),
+                user_agent_family(user_agent)
+            ORDER BY recorded_at RANGE BETWEEN $history PRECEDING AND INTERVAL 1 DAY PRECEDING
+        ) AS got_before
     FROM sized
     WHERE method_name <> 'UpdatePool' OR number IS NOT NULL
 ),
@@ -149,7 +167,7 @@ growing AS (
         begins_burst((organization_id, principal_id), recorded_at, id, $window) AS begins,
         min(recorded_at) FILTER (has_gpu) OVER (PARTITION BY organization_id) AS first_gpu_at
     FROM calls
-    WHERE machines > 0
+    WHERE machines > 0 AND NOT (is_denied(status_code) AND got_before > 0)
 ),
 numbered AS (
     SELECT *, burst_number((organization_id, principal_id), recorded_at, id, begins) AS burst
@@ -184,6 +202,14 @@ held AS (
     FROM first_seen
     WHERE subject_type = 'organization' AND dimension = 'activity'
 ),
+-- Nobody knows yet what they do every day.
+unsettled AS (
+    SELECT DISTINCT p.organization_id, p.id, f.first_at + $settled AS settled_at
+    FROM principals AS p
+    JOIN first_seen AS f ON f.organization_id = p.organization_id
+    WHERE f.subject_type = 'organization' AND f.dimension = 'activity'
+        AND p.type = 'application' AND p.created_at < f.first_at
+),
 new_places AS (
     SELECT b.organization_id, b.principal_id, b.burst, list_sort(list(k.locality)) AS new_localities
     FROM bursts AS b
@@ -210,8 +236,12 @@ SELECT
     first_at, last_at, principal_id, events, machines, most_within_window, usual, gpus, new_gpus, new_localities,
     succeeded, denied, methods, machine_types, localities, project_ids, source_ips, user_agents,
     event_ids[1] AS first_id, event_ids
-FROM compared
+FROM compared AS c
 WHERE last_at >= $since
+    AND (gpus > 0 OR NOT EXISTS (
+        SELECT 1 FROM unsettled AS u
+        WHERE u.organization_id = c.organization_id AND u.id = c.principal_id AND c.first_at < u.settled_at
+    ))
     AND (
         (most_within_window >= $minimum AND most_within_window >= $factor * coalesce(usual, 0))
         OR (most_within_window >= $minimum_unusual AND (new_gpus OR len(new_localities) > 0))

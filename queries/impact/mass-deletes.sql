@@ -2,7 +2,9 @@
 title = "Many things deleted in a short time"
 description = """
 A principal deleted, or tried to delete, many different things within the window, in whichever products: more than its
-own bursts of the weeks before, so that a clean-up that runs every night is left out. Terminating a server and releasing
+own bursts of the weeks before, so that a clean-up that runs every night is left out. Where all of it is what the
+principal deletes as a rule (such things, in the same Project, with the same program from the same network, on several
+days before), more still is needed: a test environment that is taken down as a whole. Terminating a server and releasing
 an address count as deleting. A burst of denied calls is somebody who would have.
 """
 question = 57
@@ -13,9 +15,10 @@ false_positives = [
     "A clean-up that was announced.",
 ]
 blind_spots = [
+    "An application older than the archive, in the archive's first days (settled): its habits are not known yet, so give settled as 0d to see it.",
     "Objects deleted from buckets, and volumes and snapshots of Block Storage: not logged.",
     "Deleting slowly: less than the minimum within any window.",
-    "Whoever deletes with the identity of a clean-up, no more than twice what that does anyhow.",
+    "Whoever deletes with the identity of a clean-up, from where it runs, no more than routine_factor times what that does anyhow, of such things in such a Project.",
     "A burst that goes on for longer than lookback is told again as a new one.",
 ]
 
@@ -34,10 +37,25 @@ type = "number"
 default = 2
 description = "How many times the principal's own largest burst before it must be, where there is one."
 
+[params.routine_factor]
+type = "number"
+default = 4
+description = "The same where each call is one of a kind that the principal makes as a rule."
+
+[params.routine_days]
+type = "integer"
+default = 3
+description = "On how many earlier days the same call (Project, program, network) makes a rule."
+
 [params.history]
 type = "duration"
 default = "30d"
 description = "How far back the principal's own bursts are looked at; those of the day before do not count as usual."
+
+[params.settled]
+type = "duration"
+default = "3d"
+description = "For how long after the archive begins nothing is told of applications that were there before it, by the directory."
 
 [params.lookback]
 type = "duration"
@@ -52,6 +70,7 @@ events = "How many calls, denied and failed ones among them."
 things = "How many different things they were about."
 most_within_window = "How many calls within the window at most."
 usual = "The most of any burst of this principal in the time before; null where there was none."
+routine = "Whether each of the calls is one that the principal makes as a rule: the method, the Project, the program and the network."
 succeeded = "Calls that succeeded."
 denied = "Calls that were denied."
 products = "The products."
@@ -96,7 +115,13 @@ marked AS (
     SELECT
         *,
         events_within((organization_id, principal_id), recorded_at, $window) AS within_window,
-        begins_burst((organization_id, principal_id), recorded_at, id, $window) AS begins
+        begins_burst((organization_id, principal_id), recorded_at, id, $window) AS begins,
+        count(DISTINCT CASE WHEN is_success(status_code) THEN CAST(recorded_at AS DATE) END) OVER (
+            PARTITION BY
+                organization_id, principal_id, method_name, project_id, ip_network(source_ip),
+                user_agent_family(user_agent)
+            ORDER BY recorded_at RANGE BETWEEN $history PRECEDING AND INTERVAL 1 DAY PRECEDING
+        ) AS earlier_days
     FROM calls
 ),
 numbered AS (
@@ -106,6 +131,7 @@ numbered AS (
 bursts AS (
     SELECT
         organization_id, principal_id, burst, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
+        bool_and(earlier_days >= $routine_days AND source_ip IS NOT NULL AND is_success(status_code)) AS routine,
         count(*) AS events, max(within_window) AS most_within_window, count(DISTINCT thing) AS things,
         count(*) FILTER (WHERE is_success(status_code)) AS succeeded,
         count(*) FILTER (WHERE is_denied(status_code)) AS denied,
@@ -119,6 +145,14 @@ bursts AS (
     FROM numbered
     GROUP BY organization_id, principal_id, burst
 ),
+-- Nobody knows yet what they do every day.
+unsettled AS (
+    SELECT DISTINCT p.organization_id, p.id, f.first_at + $settled AS settled_at
+    FROM principals AS p
+    JOIN first_seen AS f ON f.organization_id = p.organization_id
+    WHERE f.subject_type = 'organization' AND f.dimension = 'activity'
+        AND p.type = 'application' AND p.created_at < f.first_at
+),
 compared AS (
     SELECT
         *,
@@ -129,10 +163,14 @@ compared AS (
     FROM bursts
 )
 SELECT
-    first_at, last_at, principal_id, events, things, most_within_window, usual, succeeded, denied, products, methods,
+    first_at, last_at, principal_id, events, things, most_within_window, usual, coalesce(routine, false) AS routine, succeeded, denied, products, methods,
     localities, project_ids, source_ips, user_agents, event_ids[1] AS first_id, event_ids
-FROM compared
+FROM compared AS c
 WHERE last_at >= $since
+    AND NOT EXISTS (
+        SELECT 1 FROM unsettled AS u
+        WHERE u.organization_id = c.organization_id AND u.id = c.principal_id AND c.first_at < u.settled_at
+    )
     AND most_within_window >= $minimum AND things >= $minimum
-    AND most_within_window >= $factor * coalesce(usual, 0)
+    AND most_within_window >= CASE WHEN routine THEN $routine_factor ELSE $factor END * coalesce(usual, 0)
 ORDER BY ALL

@@ -80,8 +80,8 @@ given AS (
 ),
 steps AS (
     SELECT
-        a.organization_id, a.id AS application_event, a.id, a.recorded_at, 'application' AS step, a.principal_id, [] AS permission_sets,
-        a.source_ip, a.user_agent
+        a.organization_id, a.id AS application_event, a.id, a.recorded_at, 'application' AS step, a.principal_id,
+        [] AS permission_sets, a.source_ip, a.user_agent
     FROM applications AS a
     UNION ALL
     SELECT a.organization_id, a.id, k.id, k.recorded_at, 'key', k.principal_id, [], k.source_ip, k.user_agent
@@ -89,7 +89,9 @@ steps AS (
     JOIN keys AS k ON k.organization_id = a.organization_id AND k.bearer_id = a.made_id
         AND k.recorded_at >= a.recorded_at AND k.recorded_at <= a.recorded_at + $window
     UNION ALL
-    SELECT a.organization_id, a.id, g.id, g.recorded_at, 'grant', g.principal_id, g.permission_sets, g.source_ip, g.user_agent
+    SELECT
+        a.organization_id, a.id, g.id, g.recorded_at, 'grant', g.principal_id, g.permission_sets, g.source_ip,
+        g.user_agent
     FROM applications AS a
     JOIN given AS g ON g.organization_id = a.organization_id AND g.grantee_id = a.made_id
         AND g.recorded_at >= a.recorded_at AND g.recorded_at <= a.recorded_at + $window

@@ -157,6 +157,6 @@ GROUP BY a.organization_id, a.id, a.recorded_at, a.principal_id, a.made_id, a.ma
 HAVING count(*) FILTER (WHERE s.is_key = 1) > 0 AND max(s.recorded_at) >= $since
     AND (
         min(e.earlier) IS NULL
-        OR list_has_any(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)), $control)
+        OR len(list_intersect(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)), $control)) > 0
     )
 ORDER BY first_at, a.id, a.organization_id

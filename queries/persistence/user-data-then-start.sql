@@ -96,8 +96,8 @@ made AS (
 ),
 sequences AS (
     SELECT
-        s.organization_id, s.id AS start_id, s.recorded_at AS started_at, s.principal_id AS started_by, s.server_id, s.server_name,
-        s.locality, s.project_id, u.id, u.recorded_at, u.principal_id, u.source_ip, u.user_agent,
+        s.organization_id, s.id AS start_id, s.recorded_at AS started_at, s.principal_id AS started_by, s.server_id,
+        s.server_name, s.locality, s.project_id, u.id, u.recorded_at, u.principal_id, u.source_ip, u.user_agent,
         coalesce(u.created_at, m.created_at) AS created_at
     FROM starts AS s
     JOIN calls AS u ON u.organization_id = s.organization_id AND u.server_id = s.server_id

@@ -5,7 +5,8 @@ A policy was made or changed so that it grants control of the Organization, of I
 attempts count. A policy that grants a lot and is given to somebody else (UpdatePolicy) is shown with what it grants,
 by the directory or by earlier calls. A clone's body does not say what it grants: one is shown unless it is known that
 the policy grants little. Full access to single products that the same principal gave on an earlier day, with the same
-program, is left out.
+program, is left out; so is what an application grants from where it always comes from (by its network and its program, for
+long enough) as long as it is full access to single products and nothing of `control`: privilege/grants has all.
 """
 question = 39
 attack = ["T1098.003"]
@@ -17,6 +18,7 @@ false_positives = [
 blind_spots = [
     "A principal that joins a group gains the group's policies without a new one: see privilege/powerful-groups.",
     "A permission set that Scaleway adds later and that grants a lot counts only when it is named with permission_sets.",
+    "Whoever runs within the automation that manages policies, and grants single products from there.",
     "Many narrow permission sets that together grant a lot.",
 ]
 
@@ -34,6 +36,19 @@ description = "How far back calls are read for what a policy grants."
 type = "integer"
 default = 1
 description = "On how many earlier days the same grant of products, by the same principal, makes it usual."
+
+[params.known_for]
+type = "duration"
+default = "7d"
+description = "For how long a principal must have succeeded from a network, and with a program, for both to be its own."
+
+[params.control]
+type = "list[text]"
+default = [
+    "AllProductsFullAccess", "AuditTrailFullAccess", "InstancesFullAccess", "KeyManagerFullAccess",
+    "KubernetesFullAccess", "ObjectStorageFullAccess", "RelationalDatabasesFullAccess", "SecretManagerFullAccess"
+]
+description = "Full access that is told whoever grants it; sets that end otherwise, as OrganizationManager, always are."
 
 [columns]
 recorded_at = "When it was asked for."
@@ -145,6 +160,45 @@ usual AS (
         AND len(n.named) > 0
         AND len(list_filter(n.named, lambda s: s NOT LIKE '%FullAccess' OR s = 'AllProductsFullAccess')) = 0
     GROUP BY n.id
+),
+known_calls AS (
+    SELECT organization_id, id, recorded_at, principal_id, source_ip, user_agent, named
+    FROM changes
+    WHERE recorded_at >= $since
+        AND len(named) > 0
+        AND len(list_filter(named, lambda s: s NOT LIKE '%FullAccess' OR list_contains($control, s))) = 0
+),
+-- Where a principal succeeded before, and with what.
+origins AS (
+    SELECT
+        organization_id, subject_id, dimension,
+        CASE dimension WHEN 'agent' THEN user_agent_family(value) ELSE value END AS value,
+        min(first_success_at) AS first_success_at
+    FROM first_seen
+    WHERE subject_type IN ('principal', 'organization') AND dimension IN ('activity', 'network', 'agent')
+    GROUP BY ALL
+),
+compared_with AS (
+    SELECT
+        c.id, c.organization_id, c.recorded_at, ip_network(c.source_ip) AS network,
+        user_agent_family(c.user_agent) AS agent,
+        CASE
+            WHEN a.first_success_at <= c.recorded_at - $known_for THEN c.principal_id
+            -- An old program that acts seldom has hardly a history: it counts where the Organization's always come from.
+            WHEN p.type = 'application' AND p.created_at <= c.recorded_at - INTERVAL 30 DAY THEN c.organization_id
+        END AS subject_id
+    FROM known_calls AS c
+    LEFT JOIN origins AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
+        AND a.dimension = 'activity'
+    LEFT JOIN principals AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
+),
+familiar AS (
+    SELECT DISTINCT c.id
+    FROM compared_with AS c
+    JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
+        AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
+    JOIN origins AS g ON g.organization_id = c.organization_id AND g.subject_id = c.subject_id
+        AND g.dimension = 'agent' AND g.value = c.agent AND g.first_success_at <= c.recorded_at - $known_for
 )
 SELECT
     recorded_at, principal_id, method_name, outcome, policy_id, policy_name, granted, granted_to, known_from,
@@ -152,4 +206,9 @@ SELECT
 FROM known
 WHERE (len(granted) > 0 OR (method_name = 'ClonePolicy' AND known_from = 'nowhere'))
     AND id NOT IN (SELECT id FROM usual WHERE earlier_days >= $routine_days)
+    AND NOT EXISTS (
+        SELECT 1 FROM familiar AS f
+        JOIN principals AS p ON p.id = known.principal_id AND p.type = 'application'
+        WHERE f.id = known.id
+    )
 ORDER BY ALL

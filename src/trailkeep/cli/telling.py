@@ -24,7 +24,7 @@ def receivers_of(settings: Settings, names: Sequence[str]) -> list[Receiver]:
     if not known:
         raise UsageError(
             "nobody is to be told: the settings have no table [notify.NAME]",
-            hint="Add one to trailkeep.toml; docs/detections.md shows how.",
+            hint="Add one to trailkeep.toml; docs/alerting.md shows how.",
         )
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"there is no receiver {unknown[0]!r}", hint=f"The settings have: {', '.join(known)}.")
