@@ -114,6 +114,11 @@ class Statement:
     """Whether the answer may depend on who acted: on ``actor_name`` or ``actor_type`` of the events."""
 
 
+_KEPT, _KEPT_CHARACTERS = 256, 100_000
+_ACCEPTED: dict[str, Statement] = {}
+"""What was accepted of late: a saved query that is asked again with other values is not parsed again."""
+
+
 def check(sql: str, *, source: str | None = None, parser: duckdb.DuckDBPyConnection | None = None) -> Statement:
     """The statement of `sql` if it may run; `source` is the file it was read from.
 
@@ -121,12 +126,20 @@ def check(sql: str, *, source: str | None = None, parser: duckdb.DuckDBPyConnect
 
     Raises QueryError, with a hint, for everything else; the message begins with the place where there is one.
     """
+    statement = _ACCEPTED.get(sql)
+    if statement is not None:
+        return statement
     try:
-        return _check(sql, source, parser or _parser())
+        statement = _check(sql, source, parser or _parser())
     except QueryError as error:
         if source is None or error.message.startswith(f"{source}:"):
             raise
         raise QueryError(f"{source}: {error.message}", hint=error.hint) from error
+    if len(sql) <= _KEPT_CHARACTERS:
+        if len(_ACCEPTED) >= _KEPT:
+            _ACCEPTED.clear()
+        _ACCEPTED[sql] = statement
+    return statement
 
 
 def located(source: str | None, place: tuple[int, int] | None) -> str:

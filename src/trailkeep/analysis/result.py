@@ -225,7 +225,12 @@ def needs_of(statement: Statement) -> Needs | None:
         if tables - known - {name.lower() for name in statement.common}:
             return None
         tables &= known
-    return Needs(tables=tables, functions=statement.functions, names=statement.asks_names)
+    branches = None
+    if "first_seen" in tables:
+        from trailkeep.analysis.branches import branches_of
+
+        branches = branches_of(statement.sql)
+    return Needs(tables=tables, functions=statement.functions, names=statement.asks_names, branches=branches)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from trailkeep import schema
 from trailkeep.catalog import macros, people, views
 from trailkeep.catalog.chosen import EXTRA, LEDGER, Needs, chosen_macros, chosen_views
 from trailkeep.catalog.event_names import in_one_table
+from trailkeep.catalog.first_seen import first_seen
 from trailkeep.catalog.ledger_rows import ledger_table
 from trailkeep.catalog.shared import FIRST_SEEN, create_first_seen_planned
 from trailkeep.errors import StoreError
@@ -62,6 +63,8 @@ class Building:
         self._ledger = ledger
         self._functions = None if needs is None else needs.functions
         self._texts = views.OF_VIEWS if needs is None or needs.names else views.WITHOUT_NAMES
+        if needs is not None and needs.branches is not None:
+            self._texts = self._texts | {FIRST_SEEN: first_seen(needs.branches)}
         self._chosen = None if needs is None else chosen_views(needs, self._texts)
         self._span = span
         self._placed: dict[str, list[tuple[Path, LiveFile]]] = {}

@@ -27,6 +27,8 @@ class Needs:
     functions: frozenset[str] = frozenset()
     names: bool = True
     """Whether who acted may be asked for: ``actor_name`` and ``actor_type``."""
+    branches: frozenset[tuple[str, str]] | None = None
+    """Those of ``first_seen`` that there can be rows of, by subject and dimension; None for all."""
 
 
 def chosen_views(needs: Needs, texts: Mapping[str, str]) -> set[str]:

@@ -7,6 +7,11 @@ without an address, or without a principal, has no row for it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _API = "SELECT {columns}, recorded_at, is_success(status_code) AS succeeded FROM main.api_events"
 _LOGINS = "SELECT {columns}, recorded_at, succeeded FROM main.logins"
 _COUNTED = (
@@ -74,6 +79,14 @@ def _branch(subject: str, dimension: str) -> str:
     return f"SELECT {named}, {_COUNTED_AGAIN} FROM ({again}) WHERE value IS NOT NULL {grouped}"  # noqa: S608
 
 
-FIRST_SEEN = "CREATE VIEW main.first_seen AS\n" + "\nUNION ALL\n".join(
-    _branch(subject, dimension) for subject, dimensions in DIMENSIONS.items() for dimension in dimensions
-)
+def first_seen(branches: Collection[tuple[str, str]]) -> str:
+    """The statement that creates the view with these of its branches, at least one."""
+    return "CREATE VIEW main.first_seen AS\n" + "\nUNION ALL\n".join(
+        _branch(subject, dimension)
+        for subject, dimensions in DIMENSIONS.items()
+        for dimension in dimensions
+        if (subject, dimension) in branches
+    )
+
+
+FIRST_SEEN = first_seen([(subject, each) for subject, dimensions in DIMENSIONS.items() for each in dimensions])

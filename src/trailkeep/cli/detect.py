@@ -11,6 +11,7 @@ import typer
 
 from trailkeep.cli import diagnostics
 from trailkeep.cli.app import app
+from trailkeep.cli.limits import MemoryOption, TempDirectoryOption, TempDiskOption, ThreadsOption
 from trailkeep.cli.state import limits_of, moment_option, now, state_of
 from trailkeep.cli.telling import begin, receivers_of, tell
 from trailkeep.errors import CoverageIncomplete, ExitCode, QueryError, TrailkeepError, UsageError
@@ -116,16 +117,10 @@ def detect(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Give a detection up after this long, such as 30s or 10m.")
     ] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory that the engine may use (default: 1GiB).")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads that the engine may run.")] = None,
-    temp_directory: Annotated[
-        Path | None, typer.Option("--temp-directory", metavar="DIR", help="Where it puts what memory cannot hold.")
-    ] = None,
-    temp_disk: Annotated[
-        str | None, typer.Option("--temp-disk", metavar="SIZE", help="How much it may put there (default: 20GiB).")
-    ] = None,
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    temp_directory: TempDirectoryOption = None,
+    temp_disk: TempDiskOption = None,
 ) -> None:
     """Run the detections over what came since they last looked, and tell what is new.
 

@@ -10,6 +10,7 @@ import typer
 
 from trailkeep.cli import dialects, output
 from trailkeep.cli.app import app
+from trailkeep.cli.limits import MemoryOption, SealedOption, TempDirectoryOption, TempDiskOption, ThreadsOption
 from trailkeep.cli.results import BINARY, SUFFIXES, ResultFormat
 from trailkeep.cli.state import limits_of, now, state_of
 from trailkeep.errors import CoverageIncomplete, UsageError
@@ -78,19 +79,11 @@ def query(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Give up after this long, such as 30s or 10m; exit code 7.")
     ] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory that the engine may use (default: 1GiB).")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads that the engine may run.")] = None,
-    temp_directory: Annotated[
-        Path | None, typer.Option("--temp-directory", metavar="DIR", help="Where it puts what memory cannot hold.")
-    ] = None,
-    temp_disk: Annotated[
-        str | None, typer.Option("--temp-disk", metavar="SIZE", help="How much it may put there (default: 20GiB).")
-    ] = None,
-    sealed: Annotated[
-        bool, typer.Option("--sealed", help="Let the SQL open no file at all; for SQL from strangers. Slower.")
-    ] = False,
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    temp_directory: TempDirectoryOption = None,
+    temp_disk: TempDiskOption = None,
+    sealed: SealedOption = False,
     printed: dialects.PrintOption = False,
     dialect: dialects.DialectOption = None,
     engine: dialects.EngineOption = None,

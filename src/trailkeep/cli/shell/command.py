@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from trailkeep.cli.app import app
+from trailkeep.cli.limits import MemoryOption, SealedOption, TempDirectoryOption, TempDiskOption, ThreadsOption
 from trailkeep.cli.results import ResultFormat
 from trailkeep.cli.state import limits_of, moment_option, now, state_of
 
@@ -32,19 +33,11 @@ def shell(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Give up a query after this long, such as 30s or 10m.")
     ] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory that the engine may use (default: 1GiB).")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads that the engine may run.")] = None,
-    temp_directory: Annotated[
-        Path | None, typer.Option("--temp-directory", metavar="DIR", help="Where it puts what memory cannot hold.")
-    ] = None,
-    temp_disk: Annotated[
-        str | None, typer.Option("--temp-disk", metavar="SIZE", help="How much it may put there (default: 20GiB).")
-    ] = None,
-    sealed: Annotated[
-        bool, typer.Option("--sealed", help="Let the SQL open no file at all; for SQL from strangers. Slower.")
-    ] = False,
+    memory: MemoryOption = None,
+    threads: ThreadsOption = None,
+    temp_directory: TempDirectoryOption = None,
+    temp_disk: TempDiskOption = None,
+    sealed: SealedOption = False,
 ) -> None:
     """Ask the archive in SQL, at a prompt, or statement by statement from a pipe.
 
