@@ -39,7 +39,7 @@ description = "How far back earlier logins from the address are looked for."
 first_at = "The first failure of the burst."
 last_at = "The last failure of the burst, or the last login of who was taken over, whichever is later."
 user_id = "The first of the tried who then logged in from there; null where nobody did."
-source_ip = "The address; null for failures without one."
+source_ip = "The address, of an IPv6 network (/64), which counts as one, the first; null for failures without one."
 outcome = "success where somebody was taken over, denied where all failed."
 events = "How many failures."
 users = "How many different users were tried."
@@ -68,23 +68,29 @@ why = "What was done with the account that fell."
 params = { principal = "user_id" }
 --- */
 WITH entered AS (
-    SELECT id, user_id, source_ip, recorded_at
+    SELECT
+        id, organization_id, user_id, source_ip, recorded_at,
+        CASE WHEN contains(ip_network(source_ip), ':') THEN ip_network(source_ip) ELSE source_ip END AS origin
     FROM logins
     WHERE recorded_at >= $since - $history AND recorded_at < $until
         AND succeeded
 ),
 known AS (
-    SELECT user_id, source_ip, min(recorded_at) AS first_login_at
+    SELECT organization_id, user_id, source_ip, min(recorded_at) AS first_login_at
     FROM entered
-    GROUP BY user_id, source_ip
+    GROUP BY organization_id, user_id, source_ip
 ),
 failed AS (
     SELECT
-        l.id, l.recorded_at, l.source_ip, l.user_id, l.user_agent, l.country_code, l.method, l.failure_reason,
+        l.id, l.recorded_at, l.organization_id, l.source_ip, l.user_id, l.user_agent, l.country_code, l.method,
+        l.failure_reason,
+        -- Whoever has one address of a /64 has them all, and another for each attempt.
+        CASE WHEN contains(ip_network(l.source_ip), ':') THEN ip_network(l.source_ip) ELSE l.source_ip END AS origin,
         -- Whoever is not named is one somebody.
         coalesce(l.user_id, '') AS tried
     FROM logins AS l
-    LEFT JOIN known ON known.user_id = l.user_id AND known.source_ip = l.source_ip
+    LEFT JOIN known ON known.organization_id = l.organization_id AND known.user_id = l.user_id
+        AND known.source_ip = l.source_ip
     WHERE l.recorded_at >= $since - $lookback AND l.recorded_at < $until
         AND l.result <> 'success'
         AND (known.first_login_at IS NULL OR known.first_login_at > l.recorded_at)
@@ -92,32 +98,36 @@ failed AS (
 spaced AS (
     SELECT
         *,
-        begins_burst(source_ip, recorded_at, id, $window) AS begins,
-        lag(recorded_at) OVER (PARTITION BY source_ip, tried ORDER BY recorded_at, id) AS previous_at,
-        lead(recorded_at) OVER (PARTITION BY source_ip, tried ORDER BY recorded_at, id) AS next_at
+        begins_burst((organization_id, origin), recorded_at, id, $window) AS begins,
+        lag(recorded_at) OVER (PARTITION BY organization_id, origin, tried ORDER BY recorded_at, id) AS previous_at,
+        lead(recorded_at) OVER (PARTITION BY organization_id, origin, tried ORDER BY recorded_at, id) AS next_at
     FROM failed
 ),
-numbered AS (SELECT *, burst_number(source_ip, recorded_at, id, begins) AS burst FROM spaced),
+numbered AS (
+    SELECT *, burst_number((organization_id, origin), recorded_at, id, begins) AS burst FROM spaced
+),
 -- A user counts from a first failure until the window has passed since the last: how many do at a moment is how many
 -- different users failed within the window before it.
 edges AS (
-    SELECT source_ip, recorded_at AS moment, 0 AS leaves, id, 1 AS change
+    SELECT organization_id, origin, recorded_at AS moment, 0 AS leaves, id, 1 AS change
     FROM spaced
     WHERE previous_at IS NULL OR recorded_at - previous_at > $window
     UNION ALL
-    SELECT source_ip, recorded_at + $window, 1, id, -1
+    SELECT organization_id, origin, recorded_at + $window, 1, id, -1
     FROM spaced
     WHERE next_at IS NULL OR next_at - recorded_at > $window
 ),
 at_once AS (
     SELECT
-        id, leaves,
-        sum(change) OVER (PARTITION BY source_ip ORDER BY moment, leaves, id ROWS UNBOUNDED PRECEDING) AS users
+        organization_id, id, leaves,
+        sum(change) OVER (
+            PARTITION BY organization_id, origin ORDER BY moment, leaves, id ROWS UNBOUNDED PRECEDING
+        ) AS users
     FROM edges
 ),
 bursts AS (
     SELECT
-        n.source_ip, n.burst,
+        n.organization_id, n.origin, n.burst, arg_min(n.source_ip, (n.recorded_at, n.id)) AS source_ip,
         min(n.recorded_at) AS first_at, max(n.recorded_at) AS last_at,
         count(*) AS events,
         count(DISTINCT n.tried) AS users,
@@ -130,21 +140,22 @@ bursts AS (
         arg_min(n.id, (n.recorded_at, n.id)) AS first_event_id,
         list(n.id ORDER BY n.recorded_at, n.id) AS event_ids
     FROM numbered AS n
-    LEFT JOIN at_once AS a ON a.id = n.id AND a.leaves = 0
-    GROUP BY n.source_ip, n.burst
+    LEFT JOIN at_once AS a ON a.organization_id = n.organization_id AND a.id = n.id AND a.leaves = 0
+    GROUP BY n.organization_id, n.origin, n.burst
     HAVING max(a.users) >= $users AND max(n.recorded_at) >= $since - $window
 ),
 fell AS (
     SELECT
-        b.source_ip, b.burst,
+        b.organization_id, b.origin, b.burst,
         arg_min(e.user_id, (e.recorded_at, e.user_id)) AS user_id,
         list_sort(list(DISTINCT e.user_id)) AS taken_over,
         max(e.recorded_at) AS last_login_at,
         list(e.id ORDER BY e.recorded_at, e.id) AS login_ids
     FROM bursts AS b
-    JOIN entered AS e ON e.source_ip = b.source_ip AND list_contains(b.user_ids, e.user_id)
+    JOIN entered AS e ON e.organization_id = b.organization_id AND e.origin = b.origin
+        AND list_contains(b.user_ids, e.user_id)
         AND e.recorded_at >= b.first_at AND e.recorded_at <= b.last_at + $window
-    GROUP BY b.source_ip, b.burst
+    GROUP BY b.organization_id, b.origin, b.burst
 )
 SELECT
     b.first_at, greatest(b.last_at, coalesce(fell.last_login_at, b.last_at)) AS last_at, fell.user_id, b.source_ip,
@@ -153,6 +164,6 @@ SELECT
     b.second_factor_failures, b.countries, b.methods, b.user_agents, b.first_event_id,
     list_concat(b.event_ids, coalesce(fell.login_ids, [])) AS event_ids
 FROM bursts AS b
-LEFT JOIN fell ON fell.source_ip = b.source_ip AND fell.burst = b.burst
+LEFT JOIN fell ON fell.organization_id = b.organization_id AND fell.origin = b.origin AND fell.burst = b.burst
 WHERE b.last_at >= $since OR fell.last_login_at >= $since
 ORDER BY ALL

@@ -30,7 +30,7 @@ description = "How long the Organization must have been known before the first d
 
 [params.usual_for]
 type = "duration"
-default = "7d"
+default = "2d"
 description = "For how long a principal must have succeeded from a network, and with a program, for both to be its own."
 
 [params.methods]
@@ -123,7 +123,7 @@ compared_with AS (
         AND a.dimension = 'activity'
 ),
 familiar AS (
-    SELECT DISTINCT c.id
+    SELECT DISTINCT c.organization_id, c.id
     FROM compared_with AS c
     JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
         AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $usual_for
@@ -142,7 +142,7 @@ JOIN known AS o ON o.organization_id = c.organization_id AND o.subject_type = 'o
 LEFT JOIN known AS k ON k.organization_id = c.organization_id AND k.subject_id = c.principal_id
     AND k.subject_type = 'principal'
 JOIN tried AS t ON t.organization_id = c.organization_id AND t.subject_id = c.principal_id AND t.value = c.method_name
-LEFT JOIN familiar AS f ON f.id = c.id
+LEFT JOIN familiar AS f ON f.organization_id = c.organization_id AND f.id = c.id
 LEFT JOIN principals AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
 GROUP BY c.organization_id, c.principal_id, c.method_name
 HAVING count(*) FILTER (WHERE c.status_code = 403) > 0 AND min(o.first_at) <= min(c.recorded_at) - $known_for

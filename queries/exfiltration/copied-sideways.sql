@@ -3,8 +3,9 @@ title = "Data copied sideways: clones, restores, replicas, moved volumes"
 description = """
 Data were made readable in another place without leaving Scaleway: a database cloned, a backup or snapshot restored
 elsewhere, a read replica or an endpoint for one made, a volume taken off one server and put on another. Whoever
-cannot read the original reads the copy. A principal that did the same on an earlier day is left out. Denied attempts
-count.
+cannot read the original reads the copy. A principal that did the same on an earlier day is left out, and so is an
+application that clones or restores from where and with what it has long come: exfiltration/every-copy has all. Denied
+attempts count.
 """
 question = 52
 attack = ["T1578", "T1213.006"]
@@ -15,7 +16,9 @@ false_positives = [
 ]
 blind_spots = [
     "Block Storage is not logged: its volumes move between servers only in the calls of the instances.",
+    "A volume that is put on a server with UpdateServer, whose body has all volumes of the server.",
     "A server that is created with a volume or from a snapshot: see scope/resource-history of the snapshot.",
+    "Clones and restores by whoever runs within automation, with its program and from its network.",
     "Dumps that are made through a database's own connections.",
 ]
 
@@ -33,6 +36,11 @@ description = "How far back calls are looked at for what is usual."
 type = "integer"
 default = 1
 description = "On how many earlier days the same makes it usual."
+
+[params.known_for]
+type = "duration"
+default = "7d"
+description = "For how long a principal must have succeeded from a network, and with a program, for both to be its own."
 
 [columns]
 recorded_at = "When the copy was asked for; of several steps, the last."
@@ -166,6 +174,42 @@ counted AS (
             ORDER BY recorded_at RANGE BETWEEN $history PRECEDING AND INTERVAL 1 DAY PRECEDING
         ) AS earlier_days
     FROM copies
+),
+programs AS (SELECT DISTINCT organization_id, id FROM principals WHERE type = 'application'),
+by_programs AS (
+    SELECT c.id, c.organization_id, c.recorded_at, c.principal_id, c.source_ip, c.user_agent
+    FROM copies AS c
+    JOIN programs AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
+    WHERE c.recorded_at >= $since AND c.how IN ('clone', 'restore') AND is_success(c.status_code)
+),
+-- Where a principal succeeded before, and with what.
+origins AS (
+    SELECT
+        organization_id, subject_id, dimension,
+        CASE dimension WHEN 'agent' THEN user_agent_family(value) ELSE value END AS value,
+        min(first_success_at) AS first_success_at
+    FROM first_seen
+    WHERE subject_type IN ('principal', 'organization') AND dimension IN ('activity', 'network', 'agent')
+    GROUP BY ALL
+),
+compared_with AS (
+    SELECT
+        c.id, c.organization_id, c.recorded_at, ip_network(c.source_ip) AS network,
+        user_agent_family(c.user_agent) AS agent,
+        CASE
+            WHEN a.first_success_at <= c.recorded_at - $known_for THEN c.principal_id
+        END AS subject_id
+    FROM by_programs AS c
+    LEFT JOIN origins AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
+        AND a.dimension = 'activity'
+),
+familiar AS (
+    SELECT DISTINCT c.organization_id, c.id
+    FROM compared_with AS c
+    JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
+        AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
+    JOIN origins AS g ON g.organization_id = c.organization_id AND g.subject_id = c.subject_id
+        AND g.dimension = 'agent' AND g.value = c.agent AND g.first_success_at <= c.recorded_at - $known_for
 )
 SELECT
     recorded_at, principal_id, product_name, method_name, outcome_of(status_code) AS outcome, how, from_id, to_id,
@@ -173,4 +217,5 @@ SELECT
     earlier_days, source_ip, user_agent, event_ids, id
 FROM counted
 WHERE recorded_at >= $since AND earlier_days < $routine_days
+    AND (organization_id, id) NOT IN (SELECT (f.organization_id, f.id) FROM familiar AS f)
 ORDER BY ALL

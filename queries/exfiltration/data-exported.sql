@@ -140,7 +140,7 @@ compared_with AS (
     WHERE c.recorded_at >= $since AND c.bucket IS NULL AND NOT c.public
 ),
 familiar AS (
-    SELECT DISTINCT c.id
+    SELECT DISTINCT c.organization_id, c.id
     FROM compared_with AS c
     JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
         AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
@@ -156,7 +156,8 @@ WHERE recorded_at >= $since
     AND ($all OR (
         earlier_days < $routine_days
         AND NOT (
-            method_name = 'ExportDatabaseBackup' AND is_success(status_code) AND id IN (SELECT f.id FROM familiar AS f)
+            method_name = 'ExportDatabaseBackup' AND is_success(status_code) 
+            AND (organization_id, id) IN (SELECT (f.organization_id, f.id) FROM familiar AS f)
         )
     ))
 ORDER BY recorded_at, id

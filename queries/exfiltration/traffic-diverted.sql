@@ -18,6 +18,7 @@ blind_spots = [
     "What goes through the new way, and how much: not logged.",
     "A target that looks like one's own: names and addresses are shown as they were sent.",
     "A load balancer's server with a private address may be the attacker's machine as well.",
+    "Routes and certificates of a load balancer, and certificates of Edge Services (TLS stages), which change who may listen.",
 ]
 
 [params.history]
@@ -106,7 +107,7 @@ WITH calls AS (
             OR (
                 method_name IN ('CreateBackend', 'SetBackendServers', 'AddBackendServers')
                 AND len(list_filter(
-                    body_list(request_body, 'server_ip'),
+                    list_concat(body_list(request_body, 'server_ip'), body_list(request_body, 'server_ips')),
                     lambda a: ip_label(a) IS NULL OR ip_label(a) NOT IN ('private', 'shared', 'loopback', 'link-local')
                 )) > 0
             )
@@ -126,7 +127,8 @@ SELECT
     recorded_at, principal_id, product_name, method_name, outcome_of(status_code) AS outcome, led,
     list_sort(list_distinct(list_filter(
         flatten([
-            body_every(request_body, 'server_ip'), body_every(request_body, 'endpoint'),
+            body_every(request_body, 'server_ip'), body_every(request_body, 'server_ips'),
+            body_every(request_body, 'endpoint'),
             body_every(request_body, 'url'), body_every(request_body, 'host'),
             body_every(request_body, 'failover_host'),
             body_every(request_body, 'bucket_name'), body_every(request_body, 'bucket'),

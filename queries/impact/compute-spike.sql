@@ -121,14 +121,32 @@ WITH asked AS (
                 TRY_CAST(body_text(request_body, 'batch_size') AS BIGINT),
                 TRY_CAST(body_text(request_body, 'quantity') AS BIGINT),
                 TRY_CAST(body_text(request_body, 'min_size') AS BIGINT),
-                nullif(len(body_list(request_body, 'servers')), 0)
+                TRY_CAST(body_text(request_body, 'capacity.min_replicas') AS BIGINT),
+                TRY_CAST(body_text(request_body, 'capacity.max_replicas') AS BIGINT),
+                nullif(len(body_list(request_body, 'servers')), 0),
+                -- One call for several servers: as many as it names, or made.
+                CASE WHEN method_name = 'BatchCreateServers' THEN nullif(greatest(
+                    len(body_list(request_body, 'server_details')), len(body_list(request_body, 'server_configs')),
+                    coalesce(len(resources), 0)
+                ), 0) END
             )
         END AS said,
-        coalesce(resource_of(resources, 'kube_pool'), body_text(request_body, 'pool_id'), id) AS pool_id
+        verb(method_name) = 'Update' AS resizes,
+        coalesce(
+            list_filter(
+                resources, lambda x: regexp_matches(x.type, '(pool|deployment|instance_group)$') AND x.id IS NOT NULL
+            )[1].id,
+            body_text(request_body, 'pool_id'), body_text(request_body, 'deployment_id'), id
+        ) AS pool_id
     FROM api_events
     WHERE recorded_at >= $since - $lookback - $history AND recorded_at < $until
-        AND method_name IN (
-            'CreateServer', 'BatchCreateServers', 'CreatePool', 'UpdatePool', 'CreateCluster', 'CreateDeployment'
+        AND (
+            method_name IN (
+                'CreateServer', 'BatchCreateServers', 'CreatePool', 'UpdatePool', 'CreateCluster', 'CreateDeployment',
+                'UpdateDeployment'
+            )
+            -- IAM has groups, too.
+            OR (method_name IN ('CreateGroup', 'UpdateGroup') AND product_name = 'autoscaling')
         )
 ),
 sized AS (
@@ -142,7 +160,7 @@ calls AS (
             lower(machine_type), '^(gpu|render|h100|h200|b200|b300|gb200|gb300|gh200|l4|l40s|a100|p100|mi[0-9]+x?)([-_]|$)'
         ) AS has_gpu,
         -- A pool that changes counts by how much it grows; a small one whose size before is not known grew somehow.
-        CASE WHEN method_name = 'UpdatePool' THEN
+        CASE WHEN resizes THEN
             number - coalesce(
                 lag(number) OVER (PARTITION BY organization_id, pool_id ORDER BY recorded_at, id),
                 CASE WHEN number >= $minimum THEN 0 ELSE number - 1 END
@@ -155,7 +173,7 @@ calls AS (
             ORDER BY recorded_at RANGE BETWEEN $history PRECEDING AND INTERVAL 1 DAY PRECEDING
         ) AS got_before
     FROM sized
-    WHERE method_name <> 'UpdatePool' OR number IS NOT NULL
+    WHERE NOT resizes OR number IS NOT NULL
 ),
 growing AS (
     SELECT

@@ -5,7 +5,8 @@ One principal creates an application, then an API key for it, then a policy for 
 the window: a new identity of one's own, ready to use. Steps that name another application, a user or a group do not
 count; those that name nobody may be about it and do. outcome is denied where a step was only tried: the wish is the
 same. Who makes applications as a rule, as Terraform does, is told only where the rights amount to control of the
-Organization or of IAM; persistence/applications-armed has every application.
+Organization or of IAM; and so is an old application that does it from where such programs always come, unless one of
+the rights is broad: it sets up a service. persistence/applications-armed has every application.
 """
 question = 29
 attack = ["T1136.003", "T1098.001", "T1098.003"]
@@ -14,6 +15,7 @@ false_positives = [
     "The first application that a new Terraform, or a new administrator, sets up: it is done in just this way.",
 ]
 blind_spots = [
+    "Narrow rights, given by whoever runs within old automation, from its network and with its program.",
     "Rights that are less than control, given by who makes applications as a rule.",
     "A key or a policy for an application that existed before; steps further apart than the window, in another order or by several principals: see persistence/applications-armed.",
     "A policy for a group that the application joined before: its joining is the step that counts.",
@@ -38,6 +40,11 @@ description = "Calls this short before do not make it usual: they may be part of
 type = "list[text]"
 default = ["OrganizationManager", "OrganizationOwner", "IAMManager", "AllProductsFullAccess"]
 description = "Permission sets that are told whoever grants them."
+
+[params.known_for]
+type = "duration"
+default = "7d"
+description = "For how long a principal must have succeeded from a network, and with a program, for both to be its own."
 
 [columns]
 first_at = "When the application was made."
@@ -135,6 +142,44 @@ earlier AS (
         AND c.made_type = 'application' AND c.outcome = 'success'
     GROUP BY a.organization_id, a.id
 ),
+by_programs AS (
+    SELECT DISTINCT a.id, a.organization_id, a.recorded_at, a.principal_id, a.source_ip, a.user_agent
+    FROM applications AS a
+    JOIN principals AS p ON p.organization_id = a.organization_id AND p.id = a.principal_id
+    WHERE p.type = 'application'
+),
+-- Where a principal succeeded before, and with what.
+origins AS (
+    SELECT
+        organization_id, subject_id, dimension,
+        CASE dimension WHEN 'agent' THEN user_agent_family(value) ELSE value END AS value,
+        min(first_success_at) AS first_success_at
+    FROM first_seen
+    WHERE subject_type IN ('principal', 'organization') AND dimension IN ('activity', 'network', 'agent')
+    GROUP BY ALL
+),
+compared_with AS (
+    SELECT
+        c.id, c.organization_id, c.recorded_at, ip_network(c.source_ip) AS network,
+        user_agent_family(c.user_agent) AS agent,
+        CASE
+            WHEN a.first_success_at <= c.recorded_at - $known_for THEN c.principal_id
+            -- An old program that acts seldom has hardly a history: it counts where the Organization's always come from.
+            WHEN p.type = 'application' AND p.created_at <= c.recorded_at - INTERVAL 30 DAY THEN c.organization_id
+        END AS subject_id
+    FROM by_programs AS c
+    LEFT JOIN origins AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
+        AND a.dimension = 'activity'
+    LEFT JOIN principals AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
+),
+familiar AS (
+    SELECT DISTINCT c.organization_id, c.id
+    FROM compared_with AS c
+    JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
+        AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
+    JOIN origins AS g ON g.organization_id = c.organization_id AND g.subject_id = c.subject_id
+        AND g.dimension = 'agent' AND g.value = c.agent AND g.first_success_at <= c.recorded_at - $known_for
+),
 steps AS (
     SELECT organization_id, application_event, id, recorded_at, 1 AS is_key, false AS complete, [] AS permission_sets
     FROM key_steps
@@ -158,7 +203,13 @@ GROUP BY a.organization_id, a.id, a.recorded_at, a.principal_id, a.made_id, a.ma
 HAVING count(*) FILTER (WHERE s.is_key = 1) > 0 AND count(*) FILTER (WHERE s.is_key = 0) > 0
     AND max(s.recorded_at) >= $since
     AND (
-        min(e.earlier) IS NULL
+        (
+            min(e.earlier) IS NULL
+            AND NOT (
+                (a.organization_id, a.id) IN (SELECT (f.organization_id, f.id) FROM familiar AS f)
+                AND bool_and(len(list_filter(s.permission_sets, lambda x: is_broad_permission(x))) = 0)
+            )
+        )
         OR len(list_intersect(flatten(list(s.permission_sets ORDER BY s.recorded_at, s.id)), $control)) > 0
     )
 ORDER BY first_at, a.id, a.organization_id

@@ -3,7 +3,10 @@ title = "API keys for others, by somebody who never made one"
 description = """
 API keys made, or asked for, whose bearer is somebody else, by a principal that had never made a key for such a bearer
 (a user, or an application) in all that is held. known_since says how long that is. This is how a stolen key becomes
-one that nobody misses. One row for each principal and kind of bearer, with all such keys of the first day.
+one that nobody misses. One row for each principal and kind of bearer, with all such keys of the first day. An old
+application that makes a key for an application that it has just made itself, from where such programs always come, sets
+up a service: left out, and told by persistence/backdoor-sequence where rights follow that amount to something. So are
+old applications in the archive's first days (settled).
 """
 question = 26
 attack = ["T1098.001"]
@@ -13,6 +16,7 @@ false_positives = [
 ]
 blind_spots = [
     "Programs and people whose work it is to make keys for others: their keys are in persistence/keys-for-another.",
+    "Whoever runs within automation that sets up services: persistence/keys-for-another and persistence/applications-armed have it.",
     "A call whose body is missing does not say for whom the key is.",
 ]
 
@@ -25,6 +29,16 @@ description = "How far back earlier calls of the principal are looked for."
 type = "duration"
 default = "1d"
 description = "Calls this short before do not make it usual: they may be part of the same attack."
+
+[params.known_for]
+type = "duration"
+default = "7d"
+description = "For how long a principal must have succeeded from a network, and with a program, for both to be its own."
+
+[params.settled]
+type = "duration"
+default = "7d"
+description = "For how long after the archive begins nothing is told of applications that were there before it, by the directory."
 
 [columns]
 first_at = "The first of the calls."
@@ -93,6 +107,57 @@ for_another AS (
     WHERE coalesce(application_id, user_id) IS DISTINCT FROM principal_id
         AND coalesce(application_id, user_id) IS NOT NULL
 ),
+-- Applications for which a key is made by who made them, within the same day.
+own_services AS (
+    SELECT DISTINCT k.id, k.organization_id, k.recorded_at, k.principal_id, k.source_ip, k.user_agent
+    FROM for_another AS k
+    JOIN creations AS c ON c.organization_id = k.organization_id AND c.principal_id = k.principal_id
+        AND c.made_id = k.application_id AND c.recorded_at <= k.recorded_at AND c.recorded_at >= k.recorded_at - $fresh
+    JOIN principals AS p ON p.organization_id = k.organization_id AND p.id = k.principal_id
+    WHERE c.recorded_at >= $since - $fresh - $fresh AND c.recorded_at < $until
+        AND c.made_type = 'application' AND c.outcome = 'success'
+        AND p.type = 'application'
+),
+-- Where a principal succeeded before, and with what.
+origins AS (
+    SELECT
+        organization_id, subject_id, dimension,
+        CASE dimension WHEN 'agent' THEN user_agent_family(value) ELSE value END AS value,
+        min(first_success_at) AS first_success_at
+    FROM first_seen
+    WHERE subject_type IN ('principal', 'organization') AND dimension IN ('activity', 'network', 'agent')
+    GROUP BY ALL
+),
+compared_with AS (
+    SELECT
+        c.id, c.organization_id, c.recorded_at, ip_network(c.source_ip) AS network,
+        user_agent_family(c.user_agent) AS agent,
+        CASE
+            WHEN a.first_success_at <= c.recorded_at - $known_for THEN c.principal_id
+            -- An old program that acts seldom has hardly a history: it counts where the Organization's always come from.
+            WHEN p.type = 'application' AND p.created_at <= c.recorded_at - INTERVAL 30 DAY THEN c.organization_id
+        END AS subject_id
+    FROM own_services AS c
+    LEFT JOIN origins AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
+        AND a.dimension = 'activity'
+    LEFT JOIN principals AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
+),
+familiar AS (
+    SELECT DISTINCT c.organization_id, c.id
+    FROM compared_with AS c
+    JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
+        AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
+    JOIN origins AS g ON g.organization_id = c.organization_id AND g.subject_id = c.subject_id
+        AND g.dimension = 'agent' AND g.value = c.agent AND g.first_success_at <= c.recorded_at - $known_for
+),
+unsettled AS (
+    SELECT DISTINCT k.organization_id, k.id
+    FROM for_another AS k
+    JOIN principals AS p ON p.organization_id = k.organization_id AND p.id = k.principal_id
+    JOIN origins AS o ON o.organization_id = k.organization_id AND o.subject_id = k.organization_id
+    WHERE o.dimension = 'activity' AND p.type = 'application'
+        AND p.created_at < o.first_success_at AND k.recorded_at < o.first_success_at + $settled
+),
 firsts AS (
     SELECT
         *,
@@ -107,6 +172,8 @@ begun AS (
         *, begins_burst((organization_id, principal_id, bearer_type), recorded_at, id, $fresh) AS begins
     FROM firsts
     WHERE earlier = 0
+        AND (organization_id, id) NOT IN (SELECT (f.organization_id, f.id) FROM familiar AS f)
+        AND (organization_id, id) NOT IN (SELECT (u.organization_id, u.id) FROM unsettled AS u)
 ),
 numbered AS (
     SELECT *, burst_number((organization_id, principal_id, bearer_type), recorded_at, id, begins) AS burst

@@ -15,6 +15,7 @@ blind_spots = [
     "What is in the user data is not in the event.",
     "A start by itself, such as by an autoscaler or after a maintenance, may leave no call.",
     "Servers whose id is in neither the resources nor the body.",
+    "User data or a start that was denied: see discovery/denied-then-allowed and scope/principal-timeline.",
 ]
 
 [params.window]

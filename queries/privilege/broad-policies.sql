@@ -106,12 +106,12 @@ silent AS (
         AND (method_name = 'ClonePolicy' OR (method_name = 'UpdatePolicy' AND len(grantee_ids) > 0))
 ),
 told_before AS (
-    SELECT s.id, arg_max(c.named, (c.recorded_at, c.id)) AS named
+    SELECT s.organization_id, s.id, arg_max(c.named, (c.recorded_at, c.id)) AS named
     FROM silent AS s
     JOIN changes AS c ON c.organization_id = s.organization_id AND c.policy_id = s.policy_id
         AND c.recorded_at < s.recorded_at AND c.recorded_at >= s.recorded_at - $history
     WHERE c.outcome = 'success' AND len(c.permission_sets) > 0
-    GROUP BY s.id
+    GROUP BY s.organization_id, s.id
 ),
 listed AS (
     SELECT
@@ -124,7 +124,7 @@ listed AS (
 ),
 known AS (
     SELECT
-        c.recorded_at, c.principal_id, c.method_name, c.outcome, c.policy_id,
+        c.organization_id, c.recorded_at, c.principal_id, c.method_name, c.outcome, c.policy_id,
         coalesce(c.new_name, l.name) AS policy_name,
         CASE
             WHEN len(c.permission_sets) > 0 OR s.id IS NULL THEN c.named
@@ -144,8 +144,8 @@ known AS (
         END AS known_from,
         c.source_ip, c.user_agent, c.id
     FROM changes AS c
-    LEFT JOIN silent AS s ON s.id = c.id
-    LEFT JOIN told_before AS t ON t.id = c.id
+    LEFT JOIN silent AS s ON s.organization_id = c.organization_id AND s.id = c.id
+    LEFT JOIN told_before AS t ON t.organization_id = c.organization_id AND t.id = c.id
     LEFT JOIN listed AS l ON l.organization_id = c.organization_id AND l.id = c.policy_id
     WHERE c.recorded_at >= $since
 ),
@@ -161,12 +161,13 @@ usual AS (
         AND len(list_filter(n.named, lambda s: s NOT LIKE '%FullAccess' OR s = 'AllProductsFullAccess')) = 0
     GROUP BY n.id
 ),
-known_calls AS (
-    SELECT organization_id, id, recorded_at, principal_id, source_ip, user_agent, named
-    FROM changes
-    WHERE recorded_at >= $since
-        AND len(named) > 0
-        AND len(list_filter(named, lambda s: s NOT LIKE '%FullAccess' OR list_contains($control, s))) = 0
+by_programs AS (
+    SELECT c.organization_id, c.id, c.recorded_at, c.principal_id, c.source_ip, c.user_agent
+    FROM changes AS c
+    JOIN principals AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
+    WHERE c.recorded_at >= $since AND p.type = 'application'
+        AND len(c.named) > 0
+        AND len(list_filter(c.named, lambda s: s NOT LIKE '%FullAccess' OR list_contains($control, s))) = 0
 ),
 -- Where a principal succeeded before, and with what.
 origins AS (
@@ -187,13 +188,13 @@ compared_with AS (
             -- An old program that acts seldom has hardly a history: it counts where the Organization's always come from.
             WHEN p.type = 'application' AND p.created_at <= c.recorded_at - INTERVAL 30 DAY THEN c.organization_id
         END AS subject_id
-    FROM known_calls AS c
+    FROM by_programs AS c
     LEFT JOIN origins AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
         AND a.dimension = 'activity'
     LEFT JOIN principals AS p ON p.organization_id = c.organization_id AND p.id = c.principal_id
 ),
 familiar AS (
-    SELECT DISTINCT c.id
+    SELECT DISTINCT c.organization_id, c.id
     FROM compared_with AS c
     JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
         AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
@@ -206,9 +207,5 @@ SELECT
 FROM known
 WHERE (len(granted) > 0 OR (method_name = 'ClonePolicy' AND known_from = 'nowhere'))
     AND id NOT IN (SELECT id FROM usual WHERE earlier_days >= $routine_days)
-    AND NOT EXISTS (
-        SELECT 1 FROM familiar AS f
-        JOIN principals AS p ON p.id = known.principal_id AND p.type = 'application'
-        WHERE f.id = known.id
-    )
+    AND (organization_id, id) NOT IN (SELECT (f.organization_id, f.id) FROM familiar AS f)
 ORDER BY ALL

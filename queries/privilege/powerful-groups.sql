@@ -3,7 +3,9 @@ title = "Members put into powerful groups"
 description = """
 Somebody was put into a group that may do a lot: a policy gives it broad permission sets, by the directory or by calls
 in the trail before that. Denied attempts count. Whoever already was in the group, by the directory of then, is not a
-new member when SetGroupMembers lists all of them again; whom it leaves out stands in `removed`.
+new member when SetGroupMembers lists all of them again; whom it leaves out stands in `removed`. Who has put people into
+groups or given rights on an earlier day, and does so again from where and with what this very principal has long come,
+is at work: left out unless it puts itself in. privilege/group-members has all.
 """
 question = 40
 attack = ["T1098.003"]
@@ -12,6 +14,7 @@ false_positives = ["New colleagues and people who change teams: ask who wanted i
 blind_spots = [
     "A group whose policies are neither in the directory nor in calls within the history: nothing says that it is powerful.",
     "The directory gives a policy's rules as they were known last; what a policy granted in between only calls tell.",
+    "An administrator who puts an accomplice into a group, as administrators do.",
     "Members whom SCIM provisions join without such a call.",
 ]
 
@@ -19,6 +22,11 @@ blind_spots = [
 type = "duration"
 default = "365d"
 description = "How far back calls are read for what a group may do."
+
+[params.known_for]
+type = "duration"
+default = "7d"
+description = "For how long a principal must have succeeded from a network, and with a program, for both to be its own."
 
 [columns]
 recorded_at = "When it was asked for."
@@ -130,9 +138,46 @@ members_before AS (
     GROUP BY j.id
 ),
 names AS (SELECT organization_id, id, name FROM groups),
+-- Where a principal succeeded before, and with what.
+origins AS (
+    SELECT
+        organization_id, subject_id, dimension,
+        CASE dimension WHEN 'agent' THEN user_agent_family(value) ELSE value END AS value,
+        min(first_success_at) AS first_success_at
+    FROM first_seen
+    WHERE subject_type IN ('principal', 'organization') AND dimension IN ('activity', 'network', 'agent')
+    GROUP BY ALL
+),
+compared_with AS (
+    SELECT
+        c.id, c.organization_id, c.recorded_at, ip_network(c.source_ip) AS network,
+        user_agent_family(c.user_agent) AS agent,
+        CASE
+            WHEN a.first_success_at <= c.recorded_at - $known_for THEN c.principal_id
+        END AS subject_id
+    FROM joinings AS c
+    LEFT JOIN origins AS a ON a.organization_id = c.organization_id AND a.subject_id = c.principal_id
+        AND a.dimension = 'activity'
+),
+familiar AS (
+    SELECT DISTINCT c.organization_id, c.id
+    FROM compared_with AS c
+    JOIN origins AS n ON n.organization_id = c.organization_id AND n.subject_id = c.subject_id
+        AND n.dimension = 'network' AND n.value = c.network AND n.first_success_at <= c.recorded_at - $known_for
+    JOIN origins AS g ON g.organization_id = c.organization_id AND g.subject_id = c.subject_id
+        AND g.dimension = 'agent' AND g.value = c.agent AND g.first_success_at <= c.recorded_at - $known_for
+),
+administrators AS (
+    SELECT DISTINCT j.organization_id, j.id
+    FROM joinings AS j
+    JOIN familiar AS f ON f.organization_id = j.organization_id AND f.id = j.id
+    JOIN grants AS g ON g.organization_id = j.organization_id AND g.principal_id = j.principal_id
+        AND g.recorded_at <= j.recorded_at - INTERVAL 1 DAY AND g.recorded_at >= j.recorded_at - $history
+    WHERE g.recorded_at >= $since - $history AND g.recorded_at < $until AND g.outcome = 'success'
+),
 found AS (
     SELECT
-        j.recorded_at, j.principal_id, j.method_name, j.outcome, j.group_id, names.name AS group_name,
+        j.organization_id, j.recorded_at, j.principal_id, j.method_name, j.outcome, j.group_id, names.name AS group_name,
         list_filter(j.named, lambda m: NOT list_contains(coalesce(b.members, []), m)) AS members,
         list_sort(list_filter(b.members, lambda m: NOT list_contains(j.named, m))) AS removed, len(j.named) AS named,
         p.broad, p.known_from, j.source_ip, j.user_agent, j.id
@@ -145,5 +190,9 @@ SELECT
     recorded_at, principal_id, method_name, outcome, group_id, group_name, members, coalesce(removed, []) AS removed,
     coalesce(list_contains(members, principal_id), false) AS itself, broad, known_from, source_ip, user_agent, id
 FROM found
-WHERE len(members) > 0 OR len(removed) > 0 OR named = 0
+WHERE (len(members) > 0 OR len(removed) > 0 OR named = 0)
+    AND (
+        outcome <> 'success' OR coalesce(list_contains(members, principal_id), false)
+        OR (organization_id, id) NOT IN (SELECT (a.organization_id, a.id) FROM administrators AS a)
+    )
 ORDER BY ALL
