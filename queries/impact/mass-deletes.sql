@@ -4,8 +4,8 @@ description = """
 A principal deleted, or tried to delete, many different things within the window, in whichever products: more than its
 own bursts of the weeks before, so that a clean-up that runs every night is left out. Where all of it is what the
 principal deletes as a rule (such things, in the same Project, with the same program from the same network, on several
-days before), more still is needed: a test environment that is taken down as a whole. Terminating a server and releasing
-an address count as deleting. A burst of denied calls is somebody who would have.
+days before), more still is needed: a test environment that is taken down as a whole. Terminating a server, installing one
+anew and releasing an address count as deleting. A burst of denied calls is somebody who would have.
 """
 question = 57
 attack = ["T1485", "T1490"]
@@ -107,7 +107,7 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $lookback - $history AND recorded_at < $until
         AND (
-            verb(method_name) IN ('Delete', 'Release')
+            verb(method_name) IN ('Delete', 'Release') OR method_name IN ('InstallServer', 'ReinstallServer')
             OR (method_name = 'ServerAction' AND body_text(request_body, 'action') = 'terminate')
         )
 ),

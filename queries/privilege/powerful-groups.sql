@@ -5,7 +5,8 @@ Somebody was put into a group that may do a lot: a policy gives it broad permiss
 in the trail before that. Denied attempts count. Whoever already was in the group, by the directory of then, is not a
 new member when SetGroupMembers lists all of them again; whom it leaves out stands in `removed`. Who has put people into
 groups or given rights on an earlier day, and does so again from where and with what this very principal has long come,
-is at work: left out unless it puts itself in. privilege/group-members has all.
+is at work: left out unless it puts itself in, or the group governs the Organization or its IAM. privilege/group-members
+has all.
 """
 question = 40
 attack = ["T1098.003"]
@@ -14,7 +15,7 @@ false_positives = ["New colleagues and people who change teams: ask who wanted i
 blind_spots = [
     "A group whose policies are neither in the directory nor in calls within the history: nothing says that it is powerful.",
     "The directory gives a policy's rules as they were known last; what a policy granted in between only calls tell.",
-    "An administrator who puts an accomplice into a group, as administrators do.",
+    "An administrator who puts an accomplice into a group that does not govern the Organization, as administrators do.",
     "Members whom SCIM provisions join without such a call.",
 ]
 
@@ -22,6 +23,11 @@ blind_spots = [
 type = "duration"
 default = "365d"
 description = "How far back calls are read for what a group may do."
+
+[params.control]
+type = "list[text]"
+default = ["OrganizationManager", "OrganizationOwner", "IAMManager"]
+description = "Permission sets whose groups are always told."
 
 [params.known_for]
 type = "duration"
@@ -193,6 +199,7 @@ FROM found
 WHERE (len(members) > 0 OR len(removed) > 0 OR named = 0)
     AND (
         outcome <> 'success' OR coalesce(list_contains(members, principal_id), false)
+        OR len(list_intersect(broad, $control)) > 0
         OR (organization_id, id) NOT IN (SELECT (a.organization_id, a.id) FROM administrators AS a)
     )
 ORDER BY ALL

@@ -32,7 +32,9 @@ SELECT
                 list_append(
                     list_concat(body_every(request_body, 'user_id'), body_every(request_body, 'application_id')),
                     CASE WHEN method_name NOT IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers') THEN
-                        coalesce(nullif(body_every(request_body, 'group_id')[1], ''), resource_of(resources, 'iam_group'))
+                        coalesce(
+                            nullif(body_every(request_body, 'group_id')[1], ''), resource_of(resources, 'iam_group')
+                        )
                     END
                 ),
                 list_concat(body_every(request_body, 'user_ids'), body_every(request_body, 'application_ids'))
