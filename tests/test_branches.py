@@ -14,7 +14,6 @@ from trailkeep.catalog import open_catalog
 from trailkeep.guard import check
 
 if TYPE_CHECKING:
-
     from trailkeep.store import Archive
 
 FEW = {
