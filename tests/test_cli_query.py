@@ -96,7 +96,7 @@ class TestWhatIsAsked:
     def test_an_empty_answer_of_a_detection_says_what_it_does_not_rule_out(self, folder: Path) -> None:
         done = run(folder, "query", "data-exported")
         assert done.returncode == 0
-        assert b"Object Storage are not logged" in done.stderr
+        assert b"Reads of Object Storage" in done.stderr
 
 
 class TestOutput:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 SHIPPED = discover(query_folders((), directory=Path("/nonexistent")))
 
 
-STEP = int(os.environ.get("TRAILKEEP_DIALECT_STEP", "6"))
-"""Each query is printed in one of so many dialects; 1 for all of them."""
+STEP = int(os.environ.get("TRAILKEEP_DIALECT_STEP", "12"))
+"""One of so many pairs of a query and a dialect is printed; 1 for all of them."""
 
 SOME = [
     pytest.param(name, dialect, id=f"{name}-{dialect}")

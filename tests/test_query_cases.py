@@ -164,17 +164,18 @@ class TestArchives:
         if query.answer == "no":
             assert rows > 0, "an empty table would look innocent"
         elif query.answer == "yes" and query.stage not in ("coverage", "limits"):
-            assert rows == 0
+            # The root of the tree is the principal that was asked about, whatever is known of it.
+            assert rows == (1 if name == "containment/blast-tree" else 0)
 
     @pytest.mark.parametrize("name", QUERIES)
     def test_each_gives_the_same_bytes_again_after_compaction(
         self, demo: DemoArchive, compacted: Archive, tmp_path: Path, name: str
     ) -> None:
-        written = []
+        now, written = clock(), []
         for turn, archive in enumerate((Archive.open(demo.path), demo_again(demo, compacted, name))):
             target = tmp_path / str(turn)
             delivery = Delivery(form=ResultFormat.JSON, output_file=target, talk=False)
-            deliver(archive, Question.of(QUERIES[name], given=given(QUERIES[name])), clock(), delivery)
+            deliver(archive, Question.of(QUERIES[name], given=given(QUERIES[name])), now, delivery)
             written.append(target.read_bytes())
         assert written[0] == written[1]
 

@@ -149,7 +149,7 @@ def test_the_command_line_says_what_a_name_stood_for_and_exits_with_2_where_it_c
     assert an_id("twin a") in done.stderr
     shell = run(folder, "shell", stdin=".run own/asked principal=mallory\n")
     assert f"principal: mallory is user {an_id('mallory')}" in shell.stderr
-    assert run(folder, "queries", "check").returncode == 0
+    assert run(folder, "queries", "check", "own/asked").returncode == 0
 
 
 def test_a_program_gives_names_too(world: World) -> None:

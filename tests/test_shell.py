@@ -182,7 +182,7 @@ class TestCompletion:
             ("SELECT * FROM events e JOIN api_events a ON e.id = a.meth|", ["method_name"]),
             ("SELECT * FROM gaps g WHERE g.|", ["organization_id", "kind", "region", "start_at", "end_at", "reason"]),
             ("SELECT reas| FROM gaps", ["reason"]),
-            ("SELECT ip| FROM events", ["ip_in_cidr(", "ip_label("]),
+            ("SELECT ip_i| FROM events", ["ip_in_cidr("]),
             ("SELECT coun|(1)", ["country_code", "counters", "count"]),
             ("SELECT region, count(*) FROM gaps GROUP BY reas|", ["reason"]),
             ("WITH late AS (SELECT id, now() - recorded_at AS age FROM events) SELECT ag| FROM late", ["age"]),

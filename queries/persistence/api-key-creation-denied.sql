@@ -12,6 +12,10 @@ alert = "ApiKeyCreationUnauthorized"
 false_positives = [
     "Somebody who did not know that it is not theirs to do: a browser, once, and a question to a colleague.",
 ]
+blind_spots = [
+    "What a principal may not do and does not try: keys that could be made leave no trace until they are.",
+    "Which of the caller's keys was used: events do not carry it.",
+]
 
 [columns]
 recorded_at = "When the call was recorded."
