@@ -9,7 +9,7 @@ import tempfile
 
 from hypothesis import settings
 
-EXAMPLES = int(os.environ.get("TRAILKEEP_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("TRAILKEEP_EXAMPLES", "15"))
 """How many examples a property is tried with; `make soak` tries a thousand."""
 
 # A loaded machine is no reason for a test to fail.

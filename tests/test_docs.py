@@ -171,13 +171,21 @@ NEEDS_MORE = {
     ("queries", "check"): "takes long; tests/test_queries.py checks every query",
     ("detect",): "ends with 10 where something is new, which depends on what ran before",
     ("detect", "--format", "json"): "the same",
+    ("detect", "--severity", "high", "--no-record"): "takes long; tests/test_cli_detect.py runs such",
+    ("detect", "--stage", "persistence", "--since", "30d", "--no-record", "--format", "json"): "the same",
     ("--quiet", "detect"): "ends with 10 where something is new, which depends on what ran before",
     ("detect", "--notify"): "needs receivers in the settings",
     ("--quiet", "detect", "--notify"): "needs receivers in the settings",
 }
 """Commands that cannot run as they are shown."""
 
-ENDS_WITH: dict[tuple[str, ...], int] = {}
+ENDS_WITH: dict[tuple[str, ...], int] = {
+    ("detect", "--all", "--stage", "access", "--no-record"): 10,
+    (
+        *("detect", "--only", "api-key*", "--exclude", "api-keys-created", "--no-record"),
+        *("--format", "sarif", "--output", "findings.sarif"),
+    ): 10,
+}
 """Documented exit codes other than 0."""
 
 TESTED_WITH_ITS_OUTPUTS = "docs/playbook.md"

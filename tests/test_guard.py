@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archives import NOW, Archives, a_resource
+from conftest import EXAMPLES
 from corpus import Case, cases
 from trailkeep.analysis import Question, open_result
 from trailkeep.catalog import Limits, open_catalog
@@ -130,9 +131,12 @@ def verdict(sql: str) -> str:
 
 def test_the_second_parser_is_asked_wherever_it_would_object(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving it out where the text has nothing that it could object to changes no verdict."""
-    texts = [case.sql(archive="/srv/archive", live="/srv/a.parquet", outside="/srv/secret.csv") for case in CASES]
+    texts = [
+        case.sql(archive="/srv/archive", live="/srv/a.parquet", outside="/srv/secret.csv")
+        for case in CASES[:: max(1, 30 // EXAMPLES)]
+    ]
     quick = [verdict(text) for text in texts]
-    assert sum(not may_be_objected_to(text) for text in texts) > 40
+    assert sum(not may_be_objected_to(text) for text in texts) > 20
     monkeypatch.setattr("trailkeep.guard.may_be_objected_to", lambda _sql: True)
     monkeypatch.setattr("trailkeep.guard._ACCEPTED", {})
     assert [verdict(text) for text in texts] == quick

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trailkeep.sync import Report
 
-MIXES = int(os.environ.get("TRAILKEEP_FAULT_MIXES", "8"))
+MIXES = int(os.environ.get("TRAILKEEP_FAULT_MIXES", "5"))
 """How many random mixes of faults are tried; more in a soak."""
 ONLY_LOGS: dict[str, Any] = {"kinds": ("iam",), "regions": ("fr-par",)}
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MIXES = int(os.environ.get("TRAILKEEP_FAULT_MIXES", "8"))
+MIXES = int(os.environ.get("TRAILKEEP_FAULT_MIXES", "5"))
 """How many random mixes of faults are tried; more in a soak."""
 
 
