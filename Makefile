@@ -63,7 +63,7 @@ bench-detections: $(STAMP)
 # The long forms of tests that `make test` runs short, then kills without end: an hour or two.
 soak: $(STAMP)
 	TRAILKEEP_EXAMPLES=1000 TRAILKEEP_CRASH_STEP=1 TRAILKEEP_FAULT_MIXES=500 TRAILKEEP_TAMPERINGS=200000 \
-	TRAILKEEP_DIALECT_STEP=1 TRAILKEEP_DETECTION_STEP=1 TRAILKEEP_DETERMINISM_STEP=1 \
+	TRAILKEEP_DIALECT_STEP=1 TRAILKEEP_DETECTION_STEP=1 TRAILKEEP_DETERMINISM_STEP=1 TRAILKEEP_GUARD_STEP=1 \
 	    $(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python bench/soak.py
 
