@@ -52,8 +52,8 @@ def tell(archive: Archive, receivers: Sequence[Receiver], wait_seconds: float) -
     from trailkeep.store.findings import known_findings, record_delivery
 
     worst = ExitCode.DONE
+    known = known_findings(archive.ledger().entries)
     for receiver in receivers:
-        known = known_findings(archive.ledger().entries)
         owed = [each for each in known.undelivered(receiver.name, now()) if _is_for(receiver, each)]
         if not owed:
             continue
@@ -95,7 +95,7 @@ def tell(archive: Archive, receivers: Sequence[Receiver], wait_seconds: float) -
 
 
 def _is_for(receiver: Receiver, finding: FindingRecord) -> bool:
-    from trailkeep.config.receivers import SEVERITIES
+    from trailkeep.config.detections import SEVERITIES
 
     return SEVERITIES.index(finding.severity) >= SEVERITIES.index(receiver.severity)
 

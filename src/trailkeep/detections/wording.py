@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from trailkeep.hostile import one_line
-from trailkeep.queries.parameters import item_type
-from trailkeep.timespan import format_age, format_time
+from trailkeep.queries.leading import as_given
+from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trailkeep.queries import Next, Parameter, SavedQuery
+    from trailkeep.queries import Next, SavedQuery
 
 MAX_SUMMARY_CHARACTERS = 600
 MAX_VALUE_CHARACTERS = 120
@@ -21,9 +21,6 @@ MAX_VALUE_CHARACTERS = 120
 
 MAX_LISTED = 5
 """How many values of a list a sentence names."""
-
-MAX_PARAMETER_CHARACTERS = 2_000
-"""A command with a longer value is left out."""
 
 UNKNOWN = "unknown"
 
@@ -93,7 +90,7 @@ def _command(leading: Next, row: Mapping[str, Any], first_seen: datetime, query:
     given: list[str] = []
     for name, column in leading.parameters.items():
         parameter = query.parameters.get(name) if query else None
-        value = _written(row.get(column), parameter)
+        value = as_given(row.get(column), parameter)
         if value is None:
             return None
         if name in ("since", "until"):
@@ -103,28 +100,6 @@ def _command(leading: Next, row: Mapping[str, Any], first_seen: datetime, query:
     if "since" not in leading.parameters:
         times = ["--since", f"{format_time(first_seen - _BEFORE)[:10]}", *times]
     return " ".join(["trailkeep", "query", shlex.quote(query.name if query else leading.query), *times, *given])
-
-
-def _written(value: Any, parameter: Parameter | None) -> str | None:
-    """A value as it is given on the command line; None where it cannot be."""
-    is_list = parameter is not None and item_type(parameter.type) is not None
-    if isinstance(value, list | tuple):
-        texts = [_written(each, None) for each in value]
-        kept = [each for each in texts if each]
-        if not kept or (is_list and any("," in each for each in kept)):
-            return None
-        written = ",".join(kept) if is_list else kept[0]
-    elif isinstance(value, datetime):
-        written = format_time(value.replace(tzinfo=UTC) if value.tzinfo is None else value)
-    elif value is None or value == "":
-        return None
-    elif isinstance(value, timedelta):
-        written = format_age(value)
-    else:
-        written = str(value)
-    if one_line(written) != written or len(written) > MAX_PARAMETER_CHARACTERS:
-        return None
-    return f"@{written}" if is_list and written.startswith("@") else written
 
 
 def _cut(text: str, length: int) -> str:

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from trailkeep import __version__
+from trailkeep.config.values import is_loopback
 from trailkeep.errors import RemoteError, RemoteUnavailable, RequestRefused
 
 # Importing httpx would import its command line, and with that rich.
@@ -47,8 +48,9 @@ def post(
     if token is not None:
         headers["Authorization"] = f"Bearer {token.reveal()}"
     address = httpx.URL(url.reveal())
-    loopback = address.host in ("localhost", "::1") or address.host.startswith("127.")
-    with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=not loopback) as client:
+    with httpx.Client(
+        timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=not is_loopback(address.host)
+    ) as client:
         for attempt in range(1, TRIES + 1):
             failure = _try(client, address, body, headers)
             if failure is None:

@@ -1,7 +1,8 @@
 """Saved queries: SQL files with front matter, found by name, with typed parameters."""
 
+from trailkeep.config.detections import SEVERITIES
 from trailkeep.queries.discovery import QueryFile, discover, find, query_folders
-from trailkeep.queries.front_matter import SEVERITIES, SavedQuery, load, parse
+from trailkeep.queries.front_matter import SavedQuery, load, parse
 from trailkeep.queries.meaning import FindingForm, Next
 from trailkeep.queries.parameters import STANDARD, Parameter, bind, sample, time_span
 from trailkeep.queries.questions import InvestigatorsQuestion, questions

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from trailkeep.config.detections import SEVERITIES
 from trailkeep.errors import UsageError
 from trailkeep.queries.files import MAX_QUERY_BYTES, read_text
 from trailkeep.queries.header import FrontMatter, known_keys
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from trailkeep.queries.header import Form
     from trailkeep.queries.meaning import FindingForm, Next
 
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 """From what is merely told to what hands the Organization over."""
 
 ANSWERS = ("yes", "partly", "no")

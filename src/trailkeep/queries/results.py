@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Literal
 
-from trailkeep.queries.front_matter import SEVERITIES
+from trailkeep.config.detections import SEVERITIES
 from trailkeep.queries.meaning import PRINCIPAL
 
 if TYPE_CHECKING:
