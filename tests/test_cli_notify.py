@@ -124,13 +124,23 @@ def test_a_muted_finding_is_told_to_nobody(place: Place) -> None:
         (["--receiver", "log"], {}, "Add --notify"),
         (["--notify", "--no-record"], {}, "does not go with --no-record"),
         (["--notify", "--receiver", "pager"], {}, "The settings have: siem, log"),
-        (["--notify"], {"HOOK": ""}, "the environment variable HOOK is not set"),
     ],
 )
 def test_what_cannot_be_done_is_said(place: Place, arguments: list[str], environ: dict[str, Any], said: str) -> None:
     done = place.detect(*arguments, **environ)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
+
+
+def test_a_receiver_without_its_url_does_not_keep_others_from_being_told(place: Place) -> None:
+    done = place.detect("--notify", HOOK="")
+    assert done.returncode == 10, done.stderr
+    assert "siem was not told of 1 finding: " in done.stderr
+    assert "the environment variable HOOK is not set" in done.stderr
+    assert (place.posted, place.written) == ([], ["mallory-5"])
+    assert place.detect("--notify", HOOK="").returncode == 2
+    assert place.detect("--notify").returncode == 0
+    assert (place.posted, place.written) == (["mallory-5"], ["mallory-5"])
 
 
 def test_without_receivers_it_says_where_they_are_set(place: Place) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trailkeep.cli import diagnostics
 from trailkeep.cli.state import now
-from trailkeep.errors import ExitCode, StoreError, UsageError
+from trailkeep.errors import ConfigError, ExitCode, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,25 +34,25 @@ def receivers_of(settings: Settings, names: Sequence[str]) -> list[Receiver]:
 def begin(archive: Archive, receivers: Sequence[Receiver], wait_seconds: float) -> None:
     """See to it that the receivers are told of what is found from now on. Raises StoreError."""
     from trailkeep.detections.detecting import written
-    from trailkeep.store.findings import begin_targets, known_findings
+    from trailkeep.store.findings import begin_targets
 
     names = [receiver.name for receiver in receivers]
-    if set(names) - known_findings(archive.ledger().entries).begun.keys():
+    if set(names) - archive.ledger().findings.begun.keys():
         written(archive, lambda writer: begin_targets(writer, names, at=now()), clock=now, wait_seconds=wait_seconds)
 
 
 def tell(archive: Archive, receivers: Sequence[Receiver], wait_seconds: float) -> ExitCode:
     """Tell each receiver what it was not told of yet, severe enough for it; say who could not be told.
 
-    What was taken is recorded at once; what was not stays on record as not told, and is tried again with the next run.
-    Raises ConfigError where a URL or a token is missing.
+    What was taken is recorded at once; what was not, also because a URL or a token is missing, stays on record as not
+    told, and is tried again with the next run.
     """
     from trailkeep.detections.detecting import written
     from trailkeep.notifying import deliver
-    from trailkeep.store.findings import known_findings, record_delivery
+    from trailkeep.store.findings import record_delivery
 
     worst = ExitCode.DONE
-    known = known_findings(archive.ledger().entries)
+    known = archive.ledger().findings
     for receiver in receivers:
         owed = [each for each in known.undelivered(receiver.name, now()) if _is_for(receiver, each)]
         if not owed:
@@ -81,6 +81,11 @@ def tell(archive: Archive, receivers: Sequence[Receiver], wait_seconds: float) -
             diagnostics.warn(
                 f"{receiver.name} was told, but that could not be recorded, so it may be told again: {error.message}"
             )
+            worst = error.exit_code
+            continue
+        except ConfigError as error:
+            # The others are told all the same.
+            diagnostics.warn(f"{receiver.name} was not told of {_findings(len(owed))}: {error.message}. {error.hint}")
             worst = error.exit_code
             continue
         if done.delivered:
