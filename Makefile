@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
 
-.PHONY: setup demo test test-spark test-spark-sample check format docs bench bench-detections soak clean
+.PHONY: setup demo test test-spark test-spark-sample check static types format docs bench bench-detections soak clean
 
 setup: $(STAMP)
 
@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trailkeep needs Python 3.11 or newer: make PYTHON=python3.12 setup")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable . --group dev
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -37,13 +37,19 @@ $(SPARK_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pyspark '-C--build-option=--compression=stored'
 	touch $(SPARK_STAMP)
 
+# The types take as long as all else that is not a test.
 check: $(STAMP)
+	$(MAKE) -j 2 static types
+	$(MAKE) test
+
+static: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(MAKE) test
+
+types: $(STAMP)
+	$(BIN)/mypy
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -18,6 +18,7 @@ from trailkeep.analysis import Question, open_result
 from trailkeep.api import Client, Pacer
 from trailkeep.catalog import Limits
 from trailkeep.catalog.shared import Silent
+from trailkeep.config.detections import SEVERITIES
 from trailkeep.demo.emulator import SECRET_KEY, Emulator
 from trailkeep.detections.choosing import read_pack
 from trailkeep.detections.run import RunStop, run_detections
@@ -30,6 +31,7 @@ from trailkeep.sync.directory import Snapshot, take_snapshot
 from trailkeep.timespan import format_time, month_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from trailkeep.demo.story import Organization, Step
@@ -96,14 +98,18 @@ def story_archive(path: Path, organization: Organization) -> Archive:
 
 
 def outcomes_over(
-    archive: Archive, organization: Organization, *, after: timedelta = timedelta(0)
+    archive: Archive,
+    organization: Organization,
+    *,
+    after: timedelta = timedelta(0),
+    severities: Iterable[str] = SEVERITIES,
 ) -> tuple[Outcome, ...]:
-    """What each of the shipped detections finds in the story, from so long after its beginning."""
+    """What each of the shipped detections of these severities finds in the story, from so long after its beginning."""
     pack = read_pack(SHIPPED, {})
     begin = organization.now - timedelta(days=organization.days) + after
     return run_detections(
         archive,
-        [(detection, begin) for detection in pack.detections.values()],
+        [(detection, begin) for detection in pack.detections.values() if detection.severity in severities],
         organization.now,
         now=organization.now,
         limits=Limits(),
@@ -174,13 +180,18 @@ class Stories:
         """The steps that ask it of which no query of the question tells every event, and what is missing."""
         steps = self.steps(question)
         queries = [saved for saved in QUERIES.values() if saved.question == question]
-        ids = {
-            each for saved in queries for given in self.fillings(saved, steps) for each in self.found_by(saved, given)
-        }
+        lost = {each for step in steps.values() for each in step.event_ids}
+        asked = ((saved, given) for saved in queries for given in self.fillings(saved, steps))
+        for each, values in asked:
+            lost -= self.found_by(each, values)
+            if not lost:
+                break  # further queries can find no more
         missing: dict[str, Any] = {
-            f"{name}: {label}": [self.events[each].get("method_name", "login") for each in lost]
+            f"{name}: {label}": [
+                self.events[each].get("method_name", "login") for each in step.event_ids if each in lost
+            ]
             for (name, label), step in steps.items()
-            if (lost := [each for each in step.event_ids if each not in ids])
+            if lost.intersection(step.event_ids)
         }
         return missing if queries else {f"question {question}": "no query answers it"}
 

@@ -59,12 +59,14 @@ def test_every_step_is_found_by_a_query_of_its_question(stories: Stories, questi
 
 def test_every_incident_wakes_somebody(stories: Stories) -> None:
     """By at least one finding of severity high or critical that names an event of one of its steps."""
-    told: set[str] = set()
-    for outcome in outcomes_over(stories.archive, stories.organizations[INCIDENTS[0]], after=timedelta(days=14)):
-        assert outcome.error is None
-        for finding in outcome.findings:
-            if finding.detection.severity in ("high", "critical"):
-                told.update(finding.event_ids)
+    outcomes = outcomes_over(
+        stories.archive,
+        stories.organizations[INCIDENTS[0]],
+        after=timedelta(days=14),
+        severities=("high", "critical"),
+    )
+    assert [outcome.detection.name for outcome in outcomes if outcome.error] == []
+    told = {each for outcome in outcomes for finding in outcome.findings for each in finding.event_ids}
     of_steps = {
         name: {each for step in story.incident.steps for each in step.event_ids}  # type: ignore[union-attr]
         for name, story in stories.organizations.items()
