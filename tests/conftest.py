@@ -55,3 +55,8 @@ def pytest_collection_finish() -> None:
     """What is there when the tests begin stays to the end: no need to look through it for garbage again and again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """At the end all of it goes again: what the engine's bindings find left, they complain of."""
+    gc.unfreeze()

@@ -82,6 +82,8 @@ class Page:
     attempts: int
     total: int | None = None
     """How many records the query has, where the answer counts them."""
+    waited_seconds: float = 0.0
+    """How long the request that was answered had to wait for its turn."""
 
 
 class _Body(msgspec.Struct):
@@ -109,6 +111,8 @@ class _MayPass(Exception):
 class _Tries:
     sent: int = 0
     refused: int = 0
+    waited_seconds: float = 0.0
+    """How long the last one waited for its turn."""
 
 
 class Client:
@@ -187,7 +191,7 @@ class Client:
             parameters["page_token"] = token
         path = _PATHS[stream.kind].format(region=stream.region)
 
-        def read(response: httpx.Response, attempts: int) -> Page:
+        def read(response: httpx.Response, tries: _Tries) -> Page:
             body = response.content
             total: int | None = None
             next_token: str | None = None
@@ -206,7 +210,8 @@ class Client:
                 request_id=response.headers.get("X-Request-Id"),
                 server_date=server_date(response),
                 received_at=self._clock(),
-                attempts=attempts,
+                attempts=tries.sent,
+                waited_seconds=tries.waited_seconds,
             )
 
         return self._ask(path, parameters, read, retries=retries, goes_on=token is not None)
@@ -214,7 +219,7 @@ class Client:
     def json(self, path: str, parameters: Mapping[str, str] | None = None, *, retries: int | None = None) -> Any:
         """Another resource of the API, decoded. Raises like `page`."""
 
-        def read(response: httpx.Response, _attempts: int) -> Any:
+        def read(response: httpx.Response, _tries: _Tries) -> Any:
             try:
                 return json.loads(response.content)
             except (ValueError, RecursionError) as error:
@@ -225,7 +230,7 @@ class Client:
     def listing(self, path: str, key: str, parameters: Mapping[str, str], *, retries: int | None = None) -> Listing:
         """One page of the list that stands under `key` in the answers of `path`. Raises like `page`."""
 
-        def read(response: httpx.Response, _attempts: int) -> Listing:
+        def read(response: httpx.Response, _tries: _Tries) -> Listing:
             try:
                 elements, total = split_listing(response.content, key)
             except ValueError as error:
@@ -238,7 +243,7 @@ class Client:
         self,
         path: str,
         parameters: Mapping[str, str],
-        read: Callable[[httpx.Response, int], _T],
+        read: Callable[[httpx.Response, _Tries], _T],
         *,
         retries: int | None,
         goes_on: bool = False,
@@ -258,7 +263,7 @@ class Client:
                 wait_jitter=FIRST_PAUSE_SECONDS,
             ):
                 with attempt:
-                    return read(self._send(path, parameters, tries, goes_on=goes_on), tries.sent)
+                    return read(self._send(path, parameters, tries, goes_on=goes_on), tries)
         except _MayPass as failure:
             raise RemoteUnavailable(
                 f"{self.base_url}{path}: {failure}, also after {tries.sent} tries",
@@ -269,13 +274,17 @@ class Client:
     def _send(self, path: str, parameters: Mapping[str, str], tries: _Tries, *, goes_on: bool) -> httpx.Response:
         """One answer with status 200, waiting as often as the API says that it is asked too much."""
         while True:
+            came_at = self._pacer.now()
             asked_at = self._pacer.wait()
             tries.sent += 1
+            tries.waited_seconds = asked_at - came_at
             try:
                 response = self._http.get(self.base_url + path, params=dict(parameters))
             except httpx.InvalidURL as error:
+                self._pacer.failed()
                 raise RequestRefused(f"{self.base_url} is not a URL: {error}", hint="Correct SCW_API_URL.") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
+                self._pacer.failed()
                 raise _transport_failure(self.base_url, error) from error
             retry_after = _retry_after_seconds(response, self._clock())
             if response.status_code == 429 or (response.status_code == 503 and retry_after is not None):

@@ -23,7 +23,7 @@ from trailkeep.demo.trail import PageRequest, Trail
 from trailkeep.demo.wire import WIRE, Wire, WireFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -143,6 +143,13 @@ class Emulator:
         hidden_until = None if visible_at is None else nanoseconds_of(visible_at)
         self._trail.add(kind, region, body, place, visible_at=hidden_until)
         return body
+
+    def load(self, events: Mapping[tuple[Kind, str], Sequence[tuple[int, bytes]]]) -> None:
+        """Fill empty streams with many events at once, each with its time in nanoseconds since 1970."""
+        self._trail.load(
+            {stream: [raw for _time, raw in rows] for stream, rows in events.items()},
+            {stream: [time for time, _raw in rows] for stream, rows in events.items()},
+        )
 
     def replace(self, kind: Kind, region: str, event_id: str, raw: bytes | Mapping[str, Any]) -> bytes:
         """Give a visible event other content in its place; raises KeyError where no event has this id."""

@@ -102,9 +102,7 @@ class Cursor(ABC):
             rejects=rejects,
             proven=None if self.window.beyond else proven,
         )
-        self.window.events += len(inside)
-        if inside and self.window.first_event is None:
-            self.window.first_event = inside[0].recorded_at
+        self.window.note_taken(arrivals, inside)
         return piece
 
     def _begin_where_answered(self, page: Page) -> None:
@@ -121,7 +119,8 @@ class Cursor(ABC):
         """Follow the times of events that were not sent before; one that goes back ends the trust in the order."""
         recent: set[str] = set().union(*self._recent)
         seen: set[str] = set()
-        for _raw, identifier, recorded_at in arrivals:
+        for arrival in arrivals:
+            identifier, recorded_at = arrival.id, arrival.recorded_at
             if identifier in recent or identifier in seen:
                 continue
             seen.add(identifier)
