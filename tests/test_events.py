@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trailkeep.api.client import split_body
-from trailkeep.events import Arrival, _event_decoder, _read, _read_slowly, identify, same_content, to_rows
+from trailkeep.events import Arrival, columns_of, identify, same_content, to_rows
+from trailkeep.events.fields import MOST_TYPES, Resource, _Reader, _readers, read_event, read_slowly
+from trailkeep.events.values import MOST_LEVELS
 from trailkeep.schema import EVENT_TABLES
 from trailkeep.streams import KINDS, Kind
 
@@ -398,14 +400,80 @@ plain_events = st.fixed_dictionaries(
 def test_the_fast_and_the_slow_way_agree(event: dict[str, Any], ascii_only: bool) -> None:
     head = {"id": "e1", "recorded_at": "2026-01-31T12:00:00Z"}
     raw = json.dumps(head | event, ensure_ascii=ascii_only).encode()
-    _event_decoder.decode(raw)  # the fast way takes it
-    fast, slow = _read(raw), _read_slowly(raw)
+    _readers["api"].decode(raw)  # the fast way takes it
+    fast, slow = read_event("api", raw), read_slowly("api", raw)
     for name in ("locality", "user_agent", "status_code"):
         assert (getattr(fast, name) or None) == (getattr(slow, name) or None)
     assert ((fast.principal and fast.principal.id) or None) == ((slow.principal and slow.principal.id) or None)
     assert bytes(fast.request_body) == bytes(slow.request_body)
     assert len(fast.resources or []) == len(slow.resources or [])
     for one, other in zip(fast.resources or [], slow.resources or [], strict=True):
-        assert [getattr(one, name) or None for name in one.__struct_fields__] == [
-            getattr(other, name) or None for name in other.__struct_fields__
-        ]
+        for name in Resource.__struct_fields__:
+            a, b = getattr(one, name), getattr(other, name)
+            if name == "info":
+                a, b = ({b"null": b""}.get(bytes(each), bytes(each)) for each in (a, b))
+            assert (a or None) == (b or None)
+
+
+@given(st.lists(st.tuples(plain_events | st.just({}), wild, wild), min_size=1, max_size=6))
+def test_what_is_read_of_an_event_depends_on_its_own_bytes_only(
+    parts: list[tuple[dict[str, Any], bytes, bytes]],
+) -> None:
+    """Neither on its neighbours, nor on the types of resources that came before, nor on how many are read at once."""
+    raws = [
+        HEAD
+        + json.dumps(plain).encode()[1:-1]
+        + (b"," if plain else b"")
+        + b'"request_body":%b,"x":%b}' % (body, other)
+        for plain, body, other in parts
+    ]
+    raws = [each.raw for each in identify(raws)[0]]
+    together = columns_of("api", raws).to_pylist()
+    again = columns_of("api", raws[::-1]).to_pylist()[::-1]
+    _readers["api"] = _Reader("api")
+    assert [columns_of("api", [raw]).to_pylist()[0] for raw in raws] == together == again
+
+
+@pytest.mark.parametrize("known", [(), ("t",), ("a", "t"), ("x_y",)])
+@pytest.mark.parametrize(
+    ("resources", "infos"),
+    [
+        (rb'[{"type":"t","t_inf\u006f":1}]', ["1"]),
+        (rb'[{"type":"t","t_info":{"a":"\"x_info\""}}]', ['{"a":"\\"x_info\\""}']),
+        (rb'[{"type":"t","t_info":1,"t_info":2}]', ["2"]),
+        (rb'[{"type":"t","t_info":1},{"type":"a","t_info":2}]', ["1", "2"]),
+        (rb'[{"type":"t"},{"type":"a","a_info":2}]', [None, "2"]),
+        (rb'[{"type":"t","t_info":null,"a_info":2}]', [None]),
+        (rb'[{"type":"t","type":"a","t_info":1,"a_info":2}]', ["2"]),
+        (rb'[{"t_info":1},{"type":null,"None_info":3,"a_info":2}]', ["1", "3"]),
+        (rb'[{"type":"t","a_info":"\ud800"}]', ['"\ufffd"']),
+    ],
+)
+def test_what_describes_a_resource_does_not_depend_on_the_types_known(
+    known: tuple[str, ...], resources: bytes, infos: list[str | None]
+) -> None:
+    raw = HEAD + b'"resources":' + resources + b"}"
+    _readers["api"] = _Reader("api", known)
+    for read in (columns_of("api", [raw]), columns_of("api", [raw, HEAD + b'"user_agent":1}'])):
+        assert [each["info"] for each in read["resources"][0].as_py()] == infos
+
+
+def test_many_types_of_resources_are_read_alike_and_only_some_are_remembered() -> None:
+    raws = [HEAD + b'"resources":[{"type":"t%d","t%d_info":%d}]}' % (n, n, n) for n in range(3 * MOST_TYPES)]
+    for _ in range(3):
+        found = columns_of("api", raws)["resources"].to_pylist()
+        assert [each[0]["info"] for each in found] == [str(n) for n in range(len(raws))]
+    assert len(_readers["api"].types) <= MOST_TYPES
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS - 3, MOST_LEVELS + 3])
+def test_how_deep_json_is_read_does_not_depend_on_who_calls(levels: int) -> None:
+    deep = b"[" * (levels - 1) + b"]" * (levels - 1)
+    raw = HEAD + b'"request_body":' + deep + b',"user_agent":"u"}'
+
+    def called_from(frames: int) -> Any:
+        return called_from(frames - 1) if frames else columns_of("api", [raw]).to_pylist()
+
+    assert called_from(0) == called_from(100)
+    assert called_from(0)[0]["request_body"] == (deep.decode() if levels < MOST_LEVELS else None)
+    assert called_from(0)[0]["user_agent"] == "u"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from trailkeep.events import moments_to_arrow, raw_to_arrow, same_content, to_rows
+from trailkeep.events import Aside, Columns, complete, moments_to_arrow, raw_to_arrow, same_content, to_rows
 from trailkeep.schema import EVENT_TABLES, QUARANTINE, REQUESTS, REVISIONS
 from trailkeep.seal import CoverageRecord
 from trailkeep.store import NewRows, read_segment
+from trailkeep.store.segments import utc
 from trailkeep.timespan import Span, format_time, month_of, union
 
 if TYPE_CHECKING:
@@ -24,17 +28,34 @@ if TYPE_CHECKING:
     from trailkeep.api import Page
     from trailkeep.events import Arrival, Reject
     from trailkeep.store import Archive, Ledger, LiveFile
-    from trailkeep.streams import Stream
+    from trailkeep.streams import Kind, Stream
     from trailkeep.sync.report import StreamReport
     from trailkeep.sync.window import Piece, Window
 
 _T = TypeVar("_T")
+
+PART_EVENTS = 2_500
+PART_BYTES = 4 * 1024 * 1024
+"""So many events, or bytes of them, are read as rows in one go while the batch still fills."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of a batch's events, each the first version of its id, and their columns."""
+
+    arrivals: list[Arrival]
+    columns: Columns
 
 
 @dataclass(slots=True)
 class _StreamBatch:
     arrivals: dict[str, Arrival] = field(default_factory=dict)
     """The first version that arrived of each event, by id."""
+    parts: list[_Part] = field(default_factory=list)
+    """The same events, in the same order, as far as their columns are being read."""
+    loose: list[Arrival] = field(default_factory=list)
+    """Those that are in no part yet."""
+    loose_bytes: int = 0
     others: list[Arrival] = field(default_factory=list)
     """Further versions with other content."""
     rejects: list[tuple[Reject, datetime]] = field(default_factory=list)
@@ -46,12 +67,22 @@ class _StreamBatch:
     again: list[Arrival] = field(default_factory=list)
     """Events that a window sent no later than others which the run has committed: they may be the same ones."""
 
+    def let_go(self) -> None:
+        """Hold no event any more: their rows hold them twice as it is."""
+        self.arrivals.clear()
+        self.parts.clear()
+        self.loose.clear()
+        self.others.clear()
+        self.again.clear()
+        self.rejects.clear()
+
 
 class Batch:
     """Collects pieces. Its memory is bounded by whoever commits it in time."""
 
-    def __init__(self, run: str, first_seq: int) -> None:
+    def __init__(self, run: str, first_seq: int, aside: Aside | None = None) -> None:
         self.run = run
+        self._aside = aside or Aside(start_after=sys.maxsize)
         self.first_seq = first_seq
         """The first ledger entry of the run: files of earlier ones are looked through wherever windows touch them."""
         self.events = 0
@@ -68,14 +99,11 @@ class Batch:
         """Take in what one page brought, and count it."""
         stream = piece.window.stream
         batch = self._streams[stream]
-        for arrival in piece.arrivals:
-            first = batch.arrivals.setdefault(arrival.id, arrival)
-            if first is arrival:
-                continue
-            if any(same_content(known.raw, arrival.raw) for known in (first, *batch.others) if known.id == arrival.id):
-                batch.repeated += 1
-            else:
-                batch.others.append(arrival)
+        self._take_in(batch, piece.arrivals)
+        if len(batch.loose) >= PART_EVENTS or batch.loose_bytes >= PART_BYTES:
+            raws = [arrival.raw for arrival in batch.loose]
+            batch.parts.append(_Part(batch.loose, self._aside.columns(stream.kind, raws)))
+            batch.loose, batch.loose_bytes = [], 0
         if piece.arrivals:
             batch.again += piece.window.may_be_committed(piece.arrivals)
             extent = _extent(piece.arrivals)
@@ -89,6 +117,24 @@ class Batch:
         self.events += len(piece.arrivals) + len(piece.rejects)
         self.bytes += piece.page.bytes
         self._pages.append(page_row(self.run, stream, piece.bounds, piece.number, piece.page))
+
+    def _take_in(self, batch: _StreamBatch, arrivals: list[Arrival]) -> None:
+        """Sort a page's events into first versions, repeated ones, and others of the same id."""
+        page = {arrival.id: arrival for arrival in arrivals}
+        if len(page) < len(arrivals) or not batch.arrivals.keys().isdisjoint(page):
+            page = {}
+            for arrival in arrivals:
+                first = batch.arrivals.get(arrival.id) or page.setdefault(arrival.id, arrival)
+                if first is arrival:
+                    continue
+                versions = (first, *(each for each in batch.others if each.id == arrival.id))
+                if any(same_content(known.raw, arrival.raw) for known in versions):
+                    batch.repeated += 1
+                else:
+                    batch.others.append(arrival)
+        batch.arrivals.update(page)
+        batch.loose += page.values()
+        batch.loose_bytes += sum(len(arrival.raw) for arrival in page.values())
 
     def note_page(self, row: dict[str, Any]) -> None:
         """Put a page into the acquisition log that belongs to no window."""
@@ -115,7 +161,7 @@ class Batch:
         report_of: Callable[[Stream], StreamReport],
         covered_before: Callable[[Stream], Sequence[Span]],
     ) -> list[NewRows]:
-        """The rows that the archive does not hold yet, by table and partition; counts what it does hold.
+        """The rows that the archive does not hold yet, by table and partition; counts what it does hold. Asked once.
 
         `covered_before` tells what earlier runs had covered of a stream, in ascending order.
         """
@@ -128,11 +174,13 @@ class Batch:
             counters["revised"] += len(revised)
             counters["late"] += _count_inside(new, covered_before(stream))
             counters["duplicate"] += batch.repeated + len(batch.arrivals) + len(batch.others) - len(new) - len(revised)
-            rows += _event_rows(stream, new)
+            last = Columns(stream.kind, [arrival.raw for arrival in batch.loose])
+            rows += _event_rows(stream, [*batch.parts, _Part(batch.loose, last)], new)
             rows += _revision_rows(stream, revised)
             rejects = known.unknown_rejects(batch.rejects)
             counters["quarantined"] += len(rejects)
             rows += _quarantine_rows(stream, rejects)
+            batch.let_go()
         return [*rows, *_request_rows(self._pages)]
 
 
@@ -241,12 +289,45 @@ def record_span(stream: Stream, span: Span) -> CoverageRecord:
     )
 
 
-def _event_rows(stream: Stream, arrivals: list[Arrival]) -> list[NewRows]:
+def _event_rows(stream: Stream, parts: list[_Part], new: list[Arrival]) -> list[NewRows]:
+    """The rows of the arrivals that are new: nearly always all those of all parts, and no others."""
     table = EVENT_TABLES[stream.kind]
-    return [
-        NewRows(table=table, partition=_partition(stream, month), rows=to_rows(stream.kind, some))
-        for month, some in _by_month(arrivals, lambda arrival: arrival.recorded_at)
+    if not new:
+        return []
+    kept = set(map(id, new))
+    wanted = [_Part([each for each in part.arrivals if id(each) in kept], part.columns) for part in parts]
+    for part in reversed(wanted):
+        # While the first parts are read aside, this thread reads the last.
+        if part.arrivals and not part.columns.read_here():
+            break
+    found = [
+        _rows_of(stream.kind, part, some.arrivals) for part, some in zip(parts, wanted, strict=True) if some.arrivals
     ]
+    others = kept.difference(id(each) for part in wanted for each in part.arrivals)
+    if others:
+        found.append(to_rows(stream.kind, [each for each in new if id(each) in others]))
+    rows = pa.concat_tables(found).combine_chunks()
+    return [NewRows(table=table, partition=_partition(stream, month), rows=some) for month, some in _months(rows)]
+
+
+def _rows_of(kind: Kind, part: _Part, wanted: list[Arrival]) -> pa.Table:
+    """The rows of those of a part's events that are wanted."""
+    rows = pa.Table.from_batches([complete(kind, part.arrivals, part.columns.result())])
+    if len(wanted) == len(part.arrivals):
+        return rows
+    kept = set(map(id, wanted))
+    return rows.filter(pa.array([id(each) in kept for each in part.arrivals], pa.bool_()))
+
+
+def _months(rows: pa.Table) -> list[tuple[str, pa.Table]]:
+    """The rows by the month that they were recorded in."""
+    extent = pc.min_max(rows["recorded_at"])
+    first, last = utc(extent["min"]), utc(extent["max"])
+    if (first.year, first.month) == (last.year, last.month):
+        return [(month_of(first), rows)]
+    months = pc.add(pc.multiply(pc.year(rows["recorded_at"]), 12), pc.month(rows["recorded_at"]))
+    parts = [rows.filter(pc.equal(months, month)) for month in pc.unique(months)]
+    return sorted(((month_of(utc(part["recorded_at"][0])), part) for part in parts), key=itemgetter(0))
 
 
 def _revision_rows(stream: Stream, arrivals: list[Arrival]) -> list[NewRows]:

@@ -182,7 +182,7 @@ class _Taking:
         self._writer = writer
         self._pool = pool
         self._started_at = snapshot.clock()
-        self._looks = last_looks(writer.ledger.entries, snapshot.organization_id)
+        self._looks = last_looks(writer.ledger, snapshot.organization_id)
         self._unavailable = False
         self._refused: AuthenticationFailed | None = None
         self._offset_ms: int | None = None

@@ -12,10 +12,10 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COLLECT_EVERY = 5_000
+COLLECT_EVERY = 50_000
 """Allocations between two looks of the garbage collector while events are read; Python's own figure is 700."""
 
-MAPPED_BYTES = 64 * 1024
+MAPPED_BYTES = 256 * 1024
 """Allocations from this size on are the system's own pages, and gone when they are freed."""
 
 _M_MMAP_THRESHOLD = -3  # these two are from glibc's malloc.h
@@ -24,7 +24,7 @@ _M_ARENA_MAX = -8
 
 @contextlib.contextmanager
 def rare_collections() -> Iterator[None]:
-    """Let the garbage collector look less often: a batch is 50,000 live tuples, and none of them is in a cycle."""
+    """Let the garbage collector look less often: what it would look through are pages, none of them in a cycle."""
     usual = gc.get_threshold()
     gc.set_threshold(COLLECT_EVERY, *usual[1:])
     try:

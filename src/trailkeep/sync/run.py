@@ -21,6 +21,7 @@ from trailkeep.errors import (
     RemoteUnavailable,
     TrailkeepError,
 )
+from trailkeep.events import Aside
 from trailkeep.schema import QUARANTINE
 from trailkeep.seal import StreamRecord
 from trailkeep.store import Archive, Commit, Writer
@@ -190,14 +191,19 @@ class _Syncing:
         self._windows = _by_turns(
             [
                 *(Window(plan.stream, span, beyond=True) for span in plan.beyond),
-                *(Window(plan.stream, part) for span in plan.read for part in cut(span, edge)),
+                *(
+                    Window(plan.stream, part, at_edge=part.end <= edge)
+                    for span in plan.read
+                    for part in cut(span, edge)
+                ),
             ]
             for plan in self._plans
         )
         self._board = Board(self._windows)
         self._inbox: Inbox[Piece | _Ended] = Inbox()
         self._first_seq = writer.next_seq
-        self._batch = Batch(writer.run, self._first_seq)
+        self._aside = Aside()
+        self._batch = Batch(writer.run, self._first_seq, self._aside)
         self._committed_at = self._started_at
         self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="committer")
         self._committing: Future[None] | None = None
@@ -232,6 +238,7 @@ class _Syncing:
         finally:
             self._board.stop()
             self._committer.shutdown()
+            self._aside.close()
             deadline = time.monotonic() + JOIN_SECONDS
             for worker in workers:
                 worker.join(timeout=max(0.0, deadline - time.monotonic()))
@@ -249,9 +256,11 @@ class _Syncing:
                     lambda: self._board.goes_on(window.stream),
                 )
                 for piece in pieces:
+                    self._board.note(piece)
                     self._inbox.put(piece, piece.page.bytes, self._goes_on)
             except Exception as failure:  # noqa: BLE001 - whatever it is, the collecting thread raises or reports it
                 error = failure
+            self._board.close(window)
             self._inbox.put(_Ended(window, error), 0, self._goes_on)
 
     def _goes_on(self) -> bool:
@@ -365,7 +374,7 @@ class _Syncing:
         # As they are now: what is taken in while the commit is made belongs to the next one.
         self._recorded = self._outcomes()
         self._committing = self._committer.submit(self._commit, self._batch, self._recorded, losses)
-        self._batch = Batch(self._writer.run, self._first_seq)
+        self._batch = Batch(self._writer.run, self._first_seq, self._aside)
         self._committed_at = self._run.clock()
 
     def _await_commit(self) -> None:
