@@ -21,7 +21,7 @@ from trailkeep import schema, seal
 from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.seal import FileRecord
 from trailkeep.store import Archive, Commit, Ledger, NewRows, Writer
-from trailkeep.store.compaction import FAN_IN, compact, plan_compaction
+from trailkeep.store.compaction import CLOSED_AFTER, EARLIER, FAN_IN, compact, plan_compaction
 from trailkeep.store.merging import Merge, Source
 from trailkeep.timespan import format_time
 from trailkeep.verify import verify_archive
@@ -117,7 +117,7 @@ class TestRows:
         with Writer(archive.path, clock=lambda: NOW) as writer:
             removed = [source.record.path for source in sources]
             entry = writer.commit(Commit(operation="compact", started_at=NOW, added=[merge], removed=removed))
-        assert [record.rows for record in entry.files_added] == [65_536, 4_464]
+        assert [record.rows for record in entry.files_added] == [16_384] * 4 + [4_464]
         assert all(one.last <= two.first for one, two in zip(entry.files_added, entry.files_added[1:], strict=False))
         assert held(archive) == before
         assert verify_archive(archive.path, deep=True).problems == ()
@@ -212,7 +212,13 @@ def ledger_of(files: list[tuple[str, dict[str, str], int, str]]) -> Ledger:
     return ledger
 
 
-def add(ledger: Ledger, operation: str, files: list[tuple[dict[str, str], int, str]], removed: list[str]) -> list[str]:
+def add(
+    ledger: Ledger,
+    operation: str,
+    files: list[tuple[dict[str, str], int, str]],
+    removed: list[str],
+    at: datetime | None = None,
+) -> list[str]:
     seq = ledger.head.seq + 1 if ledger.head else 1
     records = [
         FileRecord(
@@ -234,8 +240,8 @@ def add(ledger: Ledger, operation: str, files: list[tuple[dict[str, str], int, s
         archive_id="a",
         operation=operation,
         run="r",
-        started_at=format_time(NOW),
-        finished_at=format_time(NOW),
+        started_at=format_time(at or NOW),
+        finished_at=format_time(at or NOW),
         tool={},
         host="h",
         os_user="u",
@@ -250,15 +256,38 @@ def in_month(month: str, region: str = "fr-par") -> dict[str, str]:
     return {"organization_id": ORGANIZATION, "region": region, "month": month}
 
 
+CLOSED = datetime(2026, 3, 1, tzinfo=UTC) + CLOSED_AFTER
+"""When February is."""
+
+
 class TestPlan:
     def sizes(self, month: str, sizes: list[int], now: datetime, *, everything: bool = False) -> list[int]:
         ledger = ledger_of([("sync", in_month(month), size, f"{month}-01T00:00:00Z") for size in sizes])
         return [len(group.files) for group in plan_compaction(ledger, now, everything=everything)]
 
     def test_a_month_that_goes_on_waits_until_many_have_come_together(self) -> None:
-        assert self.sizes("2026-03", [10] * (FAN_IN - 1), NOW) == []
-        assert self.sizes("2026-03", [10] * FAN_IN, NOW) == [FAN_IN]
+        size = EARLIER[-1][0] + 1  # bytes
+        assert self.sizes("2026-03", [size] * (FAN_IN - 1), NOW) == []
+        assert self.sizes("2026-03", [size] * FAN_IN, NOW) == [FAN_IN]
         assert self.sizes("2026-03", [10] * 3, NOW, everything=True) == [3]
+
+    @pytest.mark.parametrize(("size", "few", "_share"), EARLIER)
+    def test_of_files_with_little_in_them_fewer_are_merged(self, size: int, few: int, _share: float) -> None:
+        assert self.sizes("2026-03", [size] * few, NOW) == []
+        assert self.sizes("2026-03", [size] * (few + 1), NOW) == [few + 1]
+        large = size * few
+        assert self.sizes("2026-03", [large, *[1] * few], NOW) == [few]
+
+    def test_what_no_month_ends_stays_a_few_files(self) -> None:
+        ledger, most = Ledger(archive_id="a"), 0
+        partition = {"organization_id": ORGANIZATION}
+        for number in range(500):
+            add(ledger, "directory", [(partition, 10_000 + number % 7 * 100_000, format_time(NOW))], [])
+            for group in plan_compaction(ledger, NOW):
+                removed = [file.record.path for file in group.files]
+                add(ledger, "compact", [(partition, group.bytes, format_time(NOW))], removed)
+            most = max(most, len(ledger.live))
+        assert most < 20
 
     def test_a_month_that_is_over_becomes_one_file(self) -> None:
         assert self.sizes("2026-02", [10] * 4, datetime(2026, 3, 2, 23, 59, tzinfo=UTC)) == []
@@ -267,9 +296,21 @@ class TestPlan:
 
     def test_a_late_event_does_not_rewrite_a_month(self) -> None:
         later = datetime(2026, 6, 1, tzinfo=UTC)
-        assert self.sizes("2026-02", [10_000, 10], later) == []
-        assert self.sizes("2026-02", [10_000] + [10] * 8, later) == [9]
-        assert self.sizes("2026-02", [10_000, 1250], later) == [2]
+        first = "2026-02-01T00:00:00Z"
+        closed = (in_month("2026-02"), 10_000, first)
+        for sizes, merged in (([10], []), ([10] * 8, [9]), ([1250], [2])):
+            ledger = Ledger(archive_id="a")
+            add(ledger, "compact", [closed], [], CLOSED)
+            add(ledger, "sync", [(in_month("2026-02"), size, first) for size in sizes], [])
+            assert [len(group.files) for group in plan_compaction(ledger, later)] == merged
+
+    def test_a_month_is_closed_once_however_small_its_last_files_are(self) -> None:
+        ledger = Ledger(archive_id="a")
+        first = "2026-02-01T00:00:00Z"
+        add(ledger, "compact", [(in_month("2026-02"), 10_000, first)], [], CLOSED - timedelta(hours=1))
+        add(ledger, "sync", [(in_month("2026-02"), 10, first)], [], CLOSED)
+        (group,) = plan_compaction(ledger, CLOSED)
+        assert len(group.files) == 2
 
     def test_full_files_stay_as_they_are(self) -> None:
         full = 500 * 1024**2
@@ -290,10 +331,21 @@ class TestPlan:
             assert [*group.partition] == ["organization_id", "region", "month"]
             assert all(file.partition == group.partition for file in group.files)
 
-    @pytest.mark.parametrize(("every", "grown"), [(timedelta(hours=1), 1000), (timedelta(hours=6), 400_000)])
-    def test_a_year_of_syncs_rewrites_each_event_less_than_twice(self, every: timedelta, grown: int) -> None:
+    @pytest.mark.parametrize(
+        ("every", "footer", "grown"),
+        [
+            (timedelta(hours=1), 4000, 1000),
+            (timedelta(hours=1), 7300, 2700),
+            (timedelta(hours=1), 7300, 4600),
+            (timedelta(hours=1), 9200, 6800),
+            (timedelta(hours=1), 9200, 14_000),
+            (timedelta(hours=6), 4000, 400_000),
+        ],
+    )
+    def test_a_year_of_syncs_rewrites_each_event_less_than_twice(
+        self, every: timedelta, footer: int, grown: int
+    ) -> None:
         """A file costs something whatever it holds, so that many small ones are larger than one."""
-        footer = 4000
         ledger = Ledger(archive_id="a")
         moment, written, brought = datetime(2025, 1, 1, tzinfo=UTC), 0, 0
         most = 0
@@ -305,7 +357,8 @@ class TestPlan:
             for group in plan_compaction(ledger, moment):
                 size = group.bytes - footer * (len(group.files) - 1)
                 first = group.files[0].record.first
-                add(ledger, "compact", [(group.partition, size, first)], [file.record.path for file in group.files])
+                removed = [file.record.path for file in group.files]
+                add(ledger, "compact", [(group.partition, size, first)], removed, moment)
                 written += size
             moment += every
         assert (brought + written) / brought < 3

@@ -17,8 +17,9 @@ from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.store import layout
 from trailkeep.store.disk import SEGMENT_MODE
+from trailkeep.store.encoding import ROW_GROUP_ROWS, parquet_options
 from trailkeep.store.recovery import matches
-from trailkeep.store.segments import ROW_GROUP_ROWS, parquet_options, raw_digests, utc
+from trailkeep.store.segments import raw_digests, utc
 from trailkeep.timespan import format_time, parse_moment
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Merge:
     partition: Mapping[str, str]
     sources: tuple[Source, ...]
     most_bytes: int = MOST_BYTES
+    lasting: bool = False
+    """Whether the files are to stay as they are from now on, and so are worth more time."""
 
     def write(self, disk: Disk, staging: Path, first_index: int) -> list[seal.FileRecord]:
         """Write the merged files into `staging`, durably, under their staged names from `first_index` on.
@@ -69,7 +72,7 @@ class Merge:
         output: _Output | None = None
         try:
             for rows in self._chunks(read):
-                output = output or _Output(self.table, disk, staging / f"merged-{first_index + len(records)}")
+                output = output or self._output(disk, staging / f"merged-{first_index + len(records)}")
                 output.write(rows)
                 if output.size >= self.most_bytes:
                     records.append(output.close(self.partition, staging, first_index + len(records), written))
@@ -85,6 +88,9 @@ class Merge:
                 f"merging {len(self.sources)} files of {self.table.name} would have changed their rows"
             )
         return records
+
+    def _output(self, disk: Disk, path: Path) -> _Output:
+        return _Output(self.table, disk, path, parquet_options(self.table, lasting=self.lasting))
 
     def _chunks(self, read: _Multiset) -> Iterator[pa.Table]:
         """All rows in the table's order, in chunks of a row group each but for the last."""
@@ -248,7 +254,7 @@ def _in_order(table: Table, readers: Sequence[_Reader]) -> Iterator[pa.Table]:
 class _Output:
     """A merged file while it is written: under a name of its own until its content, and so its name, is known."""
 
-    def __init__(self, table: Table, disk: Disk, path: Path) -> None:
+    def __init__(self, table: Table, disk: Disk, path: Path, options: Mapping[str, Any]) -> None:
         self._disk = disk
         self._path = path
         self._descriptor = disk.create(path)
@@ -258,9 +264,7 @@ class _Output:
         self._last: datetime | None = None
         self._table = table
         self.size = 0
-        self._writer = pq.ParquetWriter(
-            pa.PythonFile(_Sink(self._append), mode="w"), table.arrow_schema, **parquet_options(table)
-        )
+        self._writer = pq.ParquetWriter(pa.PythonFile(_Sink(self._append), mode="w"), table.arrow_schema, **options)
 
     def write(self, rows: pa.Table) -> None:
         """Add rows that follow those before, as a row group."""

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, StoreError
+from trailkeep.store.encoding import ROW_GROUP_ROWS, parquet_options
 from trailkeep.timespan import Span, format_time
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trailkeep.schema import Table
-
-ROW_GROUP_ROWS = 65_536
-COMPRESSION_LEVEL = 3
-_PLAIN_COLUMNS = frozenset({"id", "raw", "request_body", "request_id", "sha256"})
-"""Columns whose values hardly repeat: a dictionary would only cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,28 +67,17 @@ def build_segment(table: Table, rows: pa.Table) -> Segment:
     )
 
 
-def parquet_options(table: Table) -> dict[str, Any]:
-    """How a segment of the table is written, as `pyarrow.parquet` takes it."""
-    names = table.arrow_schema.names
-    return {
-        "compression": "zstd",
-        "compression_level": COMPRESSION_LEVEL,
-        "use_dictionary": [name for name in names if name not in _PLAIN_COLUMNS],
-        "write_page_checksum": True,
-        "sorting_columns": [pq.SortingColumn(names.index(name)) for name in table.order],
-    }
-
-
 def raw_digests(raw: pa.ChunkedArray) -> Iterator[bytes]:
     """SHA-256 of every value's bytes, without making a Python string of any."""
     for chunk in raw.chunks:
         _validity, offsets_buffer, content_buffer = chunk.buffers()
         if offsets_buffer is None or content_buffer is None:
             continue
-        offsets = memoryview(offsets_buffer).cast("i")[chunk.offset : chunk.offset + len(chunk) + 1]
+        offsets = memoryview(offsets_buffer).cast("i")[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
         content = memoryview(content_buffer)
+        sha256 = hashlib.sha256
         for start, end in pairwise(offsets):
-            yield hashlib.sha256(content[start:end]).digest()
+            yield sha256(content[start:end]).digest()
 
 
 def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -> pa.Table:
