@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
+LAKE_STAMP := $(VENV)/.installed-lake
 
-.PHONY: setup demo test test-spark test-spark-sample check static types format docs bench bench-detections soak clean
+.PHONY: setup demo test test-spark test-spark-sample test-lake check static types format docs bench bench-detections soak clean
 
 setup: $(STAMP)
 
@@ -36,6 +37,14 @@ test-spark-sample: $(SPARK_STAMP)
 $(SPARK_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pyspark '-C--build-option=--compression=stored'
 	touch $(SPARK_STAMP)
+
+# The archive as an Iceberg table, and from an object store on this machine: what they need comes only with this target.
+test-lake: $(LAKE_STAMP)
+	$(BIN)/python -m pytest -n 0 tests/lake/lake_*.py
+
+$(LAKE_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --group lake
+	touch $(LAKE_STAMP)
 
 # The types take as long as all else that is not a test.
 check: $(STAMP)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trailkeep.coverage import Gap, GapReason, StreamCoverage, coverage_tables, readable_from, stream_coverage
 from trailkeep.seal import CoverageRecord, Entry, StreamRecord
+from trailkeep.store import Ledger
 from trailkeep.streams import Stream
 from trailkeep.timespan import Span, format_time, intersect, subtract, union
-
-if TYPE_CHECKING:
-    from trailkeep.store import Ledger
 
 ORGANIZATION = "11111111-1111-4111-8111-111111111111"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -24,9 +22,9 @@ EDGE = readable_from(NOW)
 
 @dataclass
 class Entries:
-    """As much of a ledger as coverage asks for."""
+    """A ledger whose entries say as much as coverage asks for."""
 
-    entries: list[Entry] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=lambda: Ledger("a"))
 
     def add(
         self,
@@ -37,14 +35,14 @@ class Entries:
         run: str | None = None,
         region: str = "fr-par",
     ) -> None:
-        seq = len(self.entries) + 1
+        seq = len(self.ledger.entries) + 1
         keys: dict[str, Any] = {"organization_id": ORGANIZATION, "kind": "api", "region": region}
 
         def record(span: Span) -> CoverageRecord:
             return CoverageRecord(**keys, start=format_time(span.start), end=format_time(span.end))
 
         bounds: dict[str, Any] = {"start": format_time(asked.start), "end": format_time(asked.end)} if asked else {}
-        self.entries.append(
+        self.ledger.take(
             Entry(
                 format=1,
                 seq=seq,
@@ -62,10 +60,6 @@ class Entries:
                 streams=[StreamRecord(**keys, outcome=outcome, **bounds)] if asked or outcome != "read" else [],
             )
         )
-
-    @property
-    def ledger(self) -> Ledger:
-        return cast("Ledger", self)
 
     def coverage(self, now: datetime = NOW) -> StreamCoverage:
         (found,) = stream_coverage(self.ledger, now)

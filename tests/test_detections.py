@@ -39,7 +39,7 @@ from trailkeep.detections.run import RunStop, _Looking
 from trailkeep.detections.wording import MAX_SUMMARY_CHARACTERS, commands, length, shown, summary
 from trailkeep.errors import ArchiveLocked, ConfigError, QueryError, StoreError, UsageError
 from trailkeep.queries import discover, parse, query_folders
-from trailkeep.store import Archive, Ledger, Writer
+from trailkeep.store import Archive, Head, Ledger, Writer
 from trailkeep.store.findings import known_findings, mute_findings, record_delivery, record_findings, unmute_findings
 from trailkeep.timespan import Span, format_time
 
@@ -210,7 +210,10 @@ def a_ledger(*brought: tuple[str, str, datetime]) -> Ledger:
         )
         for seq, (operation, table, first) in enumerate(brought, start=1)
     ]  # fmt: skip
-    return Ledger("a", entries=entries)
+    ledger = Ledger("a", head=Head(seq=len(entries), sha256="0"))
+    for entry in entries:
+        ledger.take(entry)
+    return ledger
 
 
 DAY = timedelta(days=1)

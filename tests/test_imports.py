@@ -71,6 +71,10 @@ def test_help_and_version_load_nothing(tmp_path: Path, arguments: list[str]) -> 
     assert loaded(tmp_path, *arguments) == set()
 
 
+def test_the_status_loads_neither_arrow_nor_a_database(archive: Path) -> None:
+    assert loaded(archive, "status") == {"msgspec"}
+
+
 def test_a_sync_on_a_pipe_loads_no_database_no_parser_of_sql_and_no_terminal(tmp_path: Path) -> None:
     emulator = Emulator(clock=lambda: datetime.now(UTC))
     with serve(emulator) as served:

@@ -29,10 +29,10 @@ def record(start: datetime, end: datetime) -> CoverageRecord:
     )
 
 
-def ledger_of_a_purge() -> Ledger:
-    """Eighty days read, the first fifty of them purged."""
+def ledger_of_a_purge(until: datetime | None = None) -> Ledger:
+    """Eighty days read, the first fifty of them purged, or up to another moment."""
     ledger = Ledger("archive")
-    ledger.entries.append(
+    ledger.take(
         Entry(
             format=1,
             seq=1,
@@ -46,7 +46,7 @@ def ledger_of_a_purge() -> Ledger:
             host="",
             os_user="",
             coverage=[record(days(80), days(1))],
-            purged=[record(days(85), days(30))],
+            purged=[record(days(85), until or days(30))],
         )
     )
     return ledger
@@ -84,9 +84,7 @@ def test_a_recheck_does_not_read_a_purged_span_again() -> None:
 
 
 def test_the_overlap_stops_at_a_purged_end() -> None:
-    ledger = ledger_of_a_purge()
-    ledger.entries[0].purged[0] = record(days(85), days(1))
-    [known] = stream_coverage(ledger, NOW)
+    [known] = stream_coverage(ledger_of_a_purge(until=days(1)), NOW)
     assert plan_stream(STREAM, known, request(), NOW).read[-1] == Span(days(1), NOW)
 
 

@@ -13,7 +13,7 @@ from trailkeep.timespan import Span
 
 def ledger_read_until(end: datetime) -> Ledger:
     ledger = Ledger("archive")
-    ledger.entries.append(
+    ledger.take(
         Entry(
             format=1,
             seq=1,

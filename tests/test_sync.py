@@ -378,6 +378,29 @@ def test_every_stream_that_was_read_says_so_however_its_windows_end(tmp_path: Pa
         assert outcomes(report) == {"read": 1}
 
 
+class Ported(Emulator):
+    """Remembers from which ports it was asked: a connection has one of its own."""
+
+    ports: set[str]
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        self.ports.add(environ["REMOTE_PORT"])
+        return super().__call__(environ, start_response)
+
+
+def test_connections_are_kept_and_used_again(tmp_path: Path) -> None:
+    world = World(tmp_path / "archive")
+    world.emulator = emulator = Ported(clock=world.now, regions=REGIONS)
+    emulator.ports = set()
+    emulator.faults = Faults(max_page_size=20, latency=ALWAYS, latency_seconds=0.002)
+    for number in range(2000):
+        world.add(START - 2 * DAY + number * 80 * SECOND)
+    world.sync(concurrency=8)
+    assert len(emulator.requests) > 100
+    assert len(emulator.ports) <= 8
+    world.check_truth()
+
+
 # Being stopped
 
 

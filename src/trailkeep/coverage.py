@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from trailkeep.streams import EVENT_KINDS, RETENTION_DAYS, Kind, Stream, streams_of
+from trailkeep.streams import EVENT_KINDS, RETENTION_DAYS, Stream, streams_of
 from trailkeep.timespan import Span, intersect, parse_moment, span_or_none, subtract, union
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from trailkeep.seal import CoverageRecord, StreamRecord
     from trailkeep.store import Ledger
+    from trailkeep.store.claims import Claims
 
 RETENTION = timedelta(days=RETENTION_DAYS)
 
@@ -99,27 +99,7 @@ def readable_from(now: datetime) -> datetime:
 
 def stream_coverage(ledger: Ledger, now: datetime) -> list[StreamCoverage]:
     """The coverage of every stream that the ledger knows, in order. `now` decides what is still readable."""
-    folded: dict[Stream, _Folded] = {}
-    for entry in ledger.entries:
-        for claim in entry.coverage:
-            stream = folded.setdefault(_stream(claim), _Folded())
-            stream.covered.append(_span(claim))
-            stream.last_read_at = entry.finished_at
-            stream.not_offered_since = stream.denied_since = None
-        for lost in entry.unreadable:
-            folded.setdefault(_stream(lost), _Folded()).unreadable.append(_span(lost))
-        for purged in entry.purged:
-            folded.setdefault(_stream(purged), _Folded()).purged.append(_span(purged))
-        for record in entry.streams:
-            stream = folded.setdefault(_stream(record), _Folded())
-            if record.outcome in ("not_offered", "denied"):
-                stream.not_offered_since = entry.finished_at if record.outcome == "not_offered" else None
-                stream.denied_since = entry.finished_at if record.outcome == "denied" else None
-            # A run's later entry knows better what it could set out to read: the retention moves on meanwhile.
-            stream.asked.pop(entry.run, None)
-            if record.start and record.end:
-                stream.asked[entry.run] = Span(parse_moment(record.start), parse_moment(record.end))
-    return [folded[stream].coverage(stream, now) for stream in sorted(folded)]
+    return [_coverage_of(stream, ledger.streams[stream], now) for stream in sorted(ledger.streams)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +154,7 @@ def missing_logs_in(ledger: Ledger, asked: Span | None, now: datetime, *, open_e
     An archive that was never told to read it, or with a key that may not, lacks it all.
     """
     known = {each.stream: each for each in stream_coverage(ledger, now) if each.stream.kind == "iam"}
-    organizations = {entry.organization_id for entry in ledger.entries if entry.organization_id}
-    logs = {log for organization_id in organizations for log in streams_of(organization_id, ["iam"], [])}
+    logs = {log for organization_id in ledger.organizations for log in streams_of(organization_id, ["iam"], [])}
     span = asked or Span(now - RETENTION, now)
     if not (logs or known):
         return [Missing(stream=None, span=span, reason="never read")]
@@ -230,53 +209,33 @@ def is_beginning(lost: Span, asked_from: datetime, covered: Sequence[Span]) -> b
     return lost.end - asked_from < BEGINNING and (not covered or lost.end <= covered[0].start)
 
 
-class _Folded:
-    """What has been read of one stream's records so far."""
-
-    def __init__(self) -> None:
-        self.covered: list[Span] = []
-        self.asked: dict[str, Span] = {}
-        """By run."""
-        self.purged: list[Span] = []
-        self.unreadable: list[Span] = []
-        self.not_offered_since: str | None = None
-        self.denied_since: str | None = None
-        self.last_read_at: str | None = None
-
-    def coverage(self, stream: Stream, now: datetime) -> StreamCoverage:
-        covered, purged = subtract(self.covered, self.purged), union(self.purged)
-        hull = union([*covered, *self.asked.values()])
-        edge = readable_from(now)
-        # A stream that nobody reads any more goes on losing what falls behind the edge.
-        extent = [Span(hull[0].start, max(hull[-1].end, edge))] if hull else []
-        missing = subtract(extent, [*covered, *purged])
-        # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
-        lost = [*self.unreadable, *(Span(gap.start, edge) for gap in missing if gap.start < edge)]
-        unreadable = [span for span in intersect(missing, lost) if not is_beginning(span, hull[0].start, covered)]
-        gaps = [
-            *(Gap(span=span, reason=GapReason.UNREADABLE) for span in unreadable),
-            *(Gap(span=span, reason=GapReason.UNREAD) for span in subtract(missing, lost)),
-        ]
-        return StreamCoverage(
-            stream=stream,
-            covered=tuple(covered),
-            asked=tuple(union(self.asked.values())),
-            gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
-            purged=tuple(purged),
-            edge=edge,
-            recorded_unreadable=tuple(union(self.unreadable)),
-            not_offered_since=self.not_offered_since,
-            denied_since=self.denied_since,
-            last_read_at=self.last_read_at,
-        )
-
-
-def _stream(record: CoverageRecord | StreamRecord) -> Stream:
-    return Stream(organization_id=record.organization_id, kind=cast("Kind", record.kind), region=record.region)
-
-
-def _span(record: CoverageRecord) -> Span:
-    return Span(parse_moment(record.start), parse_moment(record.end))
+def _coverage_of(stream: Stream, claims: Claims, now: datetime) -> StreamCoverage:
+    covered, purged = subtract(claims.covered, claims.purged), claims.purged
+    asked = union([*claims.asked, claims.run_asked] if claims.run_asked is not None else claims.asked)
+    hull = union([*covered, *asked])
+    edge = readable_from(now)
+    # A stream that nobody reads any more goes on losing what falls behind the edge.
+    extent = [Span(hull[0].start, max(hull[-1].end, edge))] if hull else []
+    missing = subtract(extent, [*covered, *purged])
+    # What a run recorded as lost stays lost, and what is behind the edge now is lost, recorded or not.
+    lost = [*claims.unreadable, *(Span(gap.start, edge) for gap in missing if gap.start < edge)]
+    unreadable = [span for span in intersect(missing, lost) if not is_beginning(span, hull[0].start, covered)]
+    gaps = [
+        *(Gap(span=span, reason=GapReason.UNREADABLE) for span in unreadable),
+        *(Gap(span=span, reason=GapReason.UNREAD) for span in subtract(missing, lost)),
+    ]
+    return StreamCoverage(
+        stream=stream,
+        covered=tuple(covered),
+        asked=tuple(asked),
+        gaps=tuple(sorted(gaps, key=lambda gap: gap.span)),
+        purged=tuple(purged),
+        edge=edge,
+        recorded_unreadable=tuple(claims.unreadable),
+        not_offered_since=claims.not_offered_since,
+        denied_since=claims.denied_since,
+        last_read_at=claims.last_read_at,
+    )
 
 
 def _stream_table(streams: list[StreamCoverage]) -> pa.Table:

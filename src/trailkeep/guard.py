@@ -112,6 +112,9 @@ class Statement:
     """Whether the answer may depend on what tables there are, as that of SHOW TABLES does."""
     asks_names: bool = True
     """Whether the answer may depend on who acted: on ``actor_name`` or ``actor_type`` of the events."""
+    select: str | None = None
+    """The text of the one SELECT that it is or explains; None for a PIVOT that the engine makes several statements of.
+    """
 
 
 _KEPT, _KEPT_CHARACTERS = 256, 100_000
@@ -173,6 +176,7 @@ def _check(sql: str, source: str | None, parser: duckdb.DuckDBPyConnection) -> S
         common=frozenset(named.common),
         functions=frozenset(named.functions),
         is_select=True,
+        select=sql,
         asks_what_there_is=named.asks_what_there_is,
         asks_names=named.whole_rows or named.rows_of_tables or names_actors(sql),
     )

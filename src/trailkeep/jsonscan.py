@@ -48,6 +48,18 @@ def elements(text: bytes) -> list[bytes]:
     return found
 
 
+def is_nested_deeper(text: bytes, levels: int) -> bool:
+    """Whether more brackets than that are open at once anywhere in the text, be it whole JSON or not."""
+    if len(text) <= levels or text.count(b"{") + text.count(b"[") <= levels:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        depth += (token[0] in _CLOSING) - (token[0] in (b"}", b"]"))
+        if depth > levels:
+            return True
+    return False
+
+
 def _split(text: bytes, bracket: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Every comma and colon directly inside the outer brackets, and their end, with what stands before each."""
     tokens = _TOKEN.finditer(text)

@@ -18,6 +18,14 @@ Kind = Literal["api", "authentication", "system", "iam"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Those, and IAM's own log."""
 
+TABLE_NAMES: dict[Kind, str] = {
+    "api": "api_events",
+    "authentication": "authentication_events",
+    "system": "system_events",
+    "iam": "iam_logs",
+}
+"""The table that holds each kind's records, as `schema.EVENT_TABLES` has it; here for who asks for no column of it."""
+
 GLOBAL = "global"
 """The region of a stream that an Organization has once: IAM's log. No region of Scaleway's has such a name."""
 

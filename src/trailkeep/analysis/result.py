@@ -11,7 +11,7 @@ from trailkeep.analysis.plain import PlainBatch, PlainSchema, plain_fields
 from trailkeep.analysis.question import Prepared, prepare
 from trailkeep.analysis.resolving import resolve
 from trailkeep.analysis.stop import Stop
-from trailkeep.catalog import EXTRA, Needs, connect, open_catalog
+from trailkeep.catalog import EXTRA, Asked, Needs, connect, open_catalog
 from trailkeep.coverage import coverage_tables, missing_for
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from trailkeep.analysis.question import Question
     from trailkeep.catalog import Catalog, Limits
+    from trailkeep.catalog.warm import Engines
     from trailkeep.coverage import Missing
     from trailkeep.guard import Statement
     from trailkeep.store import Archive, Head, Ledger
@@ -147,13 +148,14 @@ def open_result(
     limits: Limits | None = None,
     stop: Stop | None = None,
     plain: bool = False,
+    engines: Engines | None = None,
 ) -> Result:
     """Run `question` up to its first rows; close the result, or use it in a ``with`` block.
 
     `now` is what ages count back from, and until when coverage is told. A file that was moved or replaced while the
     archive was being opened is looked for again, by the ledger as it is then. With `plain`, an answer of numbers and
     text alone comes as `PlainSchema` and `PlainBatch`, which is all that the writers of text need, and Arrow is not
-    loaded for it.
+    loaded for it. `engines` are those of a program that asks again and again.
 
     Raises QueryError, UsageError, StoreError, ArchiveDamaged, Interrupted where `stop` was called, and
     TimeLimitReached where its time is over.
@@ -161,13 +163,13 @@ def open_result(
     watched = stop or Stop()
     watched.begin()
     # The connection that the answer comes from parses the question too: each takes longer to open than that takes.
-    unused = [connect()]
+    unused = [] if engines is not None else [connect()]
     try:
-        prepared = prepare(question, now, parser=unused[0])
+        prepared = prepare(question, now, parser=unused[0] if unused else None)
 
         def read(ledger: Ledger) -> Result:
-            connection = unused.pop() if unused else connect()
-            return _open(archive, ledger, prepared, now, limits, watched, connection=connection, plain=plain)
+            connection = unused.pop() if unused else None
+            return _open(archive, ledger, prepared, now, limits, watched, connection, plain=plain, engines=engines)
 
         return archive.read_consistently(read)
     except BaseException:
@@ -184,13 +186,20 @@ def _open(
     now: datetime,
     limits: Limits | None,
     stop: Stop,
+    connection: duckdb.DuckDBPyConnection | None,
     *,
-    connection: duckdb.DuckDBPyConnection,
     plain: bool,
+    engines: Engines | None,
 ) -> Result:
     prepared, resolved = resolve(archive, ledger, prepared, limits=limits, stop=stop)
     needs = needs_of(prepared.statement)
-    catalog = open_catalog(
+    asked = asked_of(prepared) if needs else None
+    catalog = None
+    if engines is not None:
+        catalog = engines.open(
+            archive, ledger, span=prepared.span, limits=limits, needs=needs, asked=asked, watching=stop
+        )
+    catalog = catalog or open_catalog(
         archive,
         ledger,
         extra=coverage_tables(ledger, now) if needs is None or needs.tables & EXTRA else {},
@@ -199,6 +208,7 @@ def _open(
         needs=needs,
         watching=stop,
         connection=connection,
+        asked=asked,
     )
     try:
         tables = prepared.statement.tables
@@ -208,6 +218,13 @@ def _open(
         stop.watch(None)
         catalog.close()
         raise
+
+
+def asked_of(prepared: Prepared, *, explained: bool = False) -> Asked | None:
+    """The SELECT that is run or explained; None where the engine makes several statements of it."""
+    if prepared.statement.select is None:
+        return None
+    return Asked(sql=prepared.statement.select, parameters=prepared.parameters, explained=explained)
 
 
 def needs_of(statement: Statement) -> Needs | None:

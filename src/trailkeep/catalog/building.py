@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from trailkeep import schema
 from trailkeep.catalog import macros, people, views
 from trailkeep.catalog.chosen import EXTRA, LEDGER, Needs, chosen_macros, chosen_views
+from trailkeep.catalog.conditions import EVERYTHING, takes_file
 from trailkeep.catalog.event_names import in_one_table
 from trailkeep.catalog.first_seen import first_seen
 from trailkeep.catalog.ledger_rows import ledger_table
+from trailkeep.catalog.readings import INDEX, TIME, Reading, why
+from trailkeep.catalog.rehearsing import CHANGED_VIEWS, Rehearsal
 from trailkeep.catalog.shared import FIRST_SEEN, create_first_seen_planned
 from trailkeep.errors import StoreError
+from trailkeep.pivots.narrowing import narrowed, together
+from trailkeep.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,12 +26,15 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from trailkeep.catalog.conditions import Boxes, Conditions
     from trailkeep.catalog.shared import SharedScan
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.timespan import Span
 
 EVENT_NAMES = "parts.event_names"
 """The table of the names that events give to principals."""
+
+_EVENT_TABLES = frozenset(table.name for table in schema.EVENT_TABLES.values())
 
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 """What the engine reads as a pattern, whatever the quoting."""
@@ -68,6 +76,10 @@ class Building:
         self._chosen = None if needs is None else chosen_views(needs, self._texts)
         self._span = span
         self._placed: dict[str, list[tuple[Path, LiveFile]]] = {}
+        self._rehearsal: Rehearsal | None = None
+        self._conditions: Conditions = {}
+        self._within: dict[str, list[Span]] = {}
+        """The spans of time in which a table's rows of use are, where the pivot index knows them."""
 
     def place(self) -> dict[str, LiveFile]:
         """Where the live files of the tables lie, by the path that is to be opened.
@@ -94,6 +106,82 @@ class Building:
         return files
 
     @property
+    def event_files(self) -> int:
+        """How many of the files that were placed grow in number with the years."""
+        return sum(len(self._placed.get(name, ())) for name in _EVENT_TABLES)
+
+    def grows(self, file: LiveFile) -> bool:
+        """Whether the file is one of those."""
+        return file.table in _EVENT_TABLES
+
+    def rehearse(self, connection: duckdb.DuckDBPyConnection) -> Rehearsal:
+        """Have `build` make the event tables of empty stand-ins, until `settle`."""
+        tables = [table for table in self._tables() if table in schema.EVENT_TABLES.values()]
+        self._rehearsal = Rehearsal(connection, tables)
+        return self._rehearsal
+
+    def narrow(self, conditions: Conditions, *, leave_out: bool = True) -> dict[str, LiveFile]:
+        """Leave out the files of event tables that hold nothing of use by these conditions; gives those that stay."""
+        self._conditions = conditions
+        for name, boxes in conditions.items() if leave_out else ():
+            placed = [each for each in self._placed.get(name, ()) if takes_file(boxes, each[1])]
+            self._placed[name], self._within[name] = self._by_pivots(name, boxes, placed)
+        return {str(path): file for placed in self._placed.values() for path, file in placed}
+
+    def _by_pivots(
+        self, table: str, boxes: Boxes, placed: list[tuple[Path, LiveFile]]
+    ) -> tuple[list[tuple[Path, LiveFile]], list[Span]]:
+        """Those of the files that may hold the values looked for, and the spans of time that do; [] for all."""
+        found = narrowed(
+            self._archive.path / layout.CACHE, self._archive.archive_id, table, boxes, [file for _path, file in placed]
+        )
+        paths = {file.record.path for file, _spans in found}
+        kept = [each for each in placed if each[1].record.path in paths]
+        spans = [span for _file, each in found for span in each or ()]
+        return kept, [] if any(each is None for _file, each in found) else together(spans)
+
+    def readings(self) -> list[Reading]:
+        """What is read of each event table, after `narrow`."""
+        found = []
+        for table in self._tables():
+            if table.name in _EVENT_TABLES:
+                boxes = self._conditions.get(table.name, EVERYTHING)
+                files = dict(self._placed.get(table.name, ()))
+                kept = {file.record.path for file in files.values()}
+                others = [file for file in self._ledger.files(table.name) if file.record.path not in kept]
+                left_out = [(file, self._left_out_by(table, boxes, file)) for file in others]
+                found.append(Reading(table=table.name, boxes=boxes, files=files, left_out=left_out))
+        return found
+
+    def _left_out_by(self, table: schema.Table, boxes: Boxes, file: LiveFile) -> str:
+        if (span := self._span_of(table)) is not None and not file.touches(span):
+            return TIME
+        return INDEX if takes_file(boxes, file) else why(boxes, file)
+
+    def settle(self, connection: duckdb.DuckDBPyConnection, *, sealed: bool) -> None:
+        """Put the event tables as they are in the place of their stand-ins."""
+        assert self._rehearsal is not None
+        rehearsal, self._rehearsal = self._rehearsal, None
+        for table in rehearsal.tables:
+            view = self._view(connection, table, sealed=sealed)
+            connection.execute(view.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
+        for name, text in self._texts.items():
+            if name in CHANGED_VIEWS and self._needs(name):
+                connection.execute(text.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
+
+    @property
+    def is_of_events_alone(self) -> bool:
+        """Whether all of it is made of event tables and of nothing else that the archive holds."""
+        return not self.needs_event_names and all(table.name in _EVENT_TABLES for table in self._tables())
+
+    def fill(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Put the tables that have files in the place of empty ones that `build` has made before."""
+        for table in self._tables():
+            if self._placed.get(table.name):
+                view = self._view(connection, table, sealed=False)
+                connection.execute(view.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
+
+    @property
     def needs_event_names(self) -> bool:
         """Whether the names that events give to principals are to be collected."""
         return self._needs(EVENT_NAMES)
@@ -110,6 +198,8 @@ class Building:
         """Create all of it on a connection; `place` comes first. `names` are those that events give to principals."""
         of_views = {name: text for name, text in self._texts.items() if self._needs(name)}
         connection.execute("CREATE SCHEMA parts")
+        if self._rehearsal is not None:
+            of_views = self._rehearsal.begin(of_views)
         self._create_macros(connection, of_views)
         if self._shared is not None:
             self._shared.begin(self._placed)
@@ -118,8 +208,7 @@ class Building:
             if self._shared is not None and table.name in self._shared.columns:
                 self._shared.load(connection, table, placed, self._parts, check_stopped)
                 continue
-            parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
-            view = views.view_of(table, parts, span=self._span_of(table))
+            view = self._view(connection, table, sealed=sealed)
             connection.execute(view.replace("CREATE VIEW", "CREATE TABLE", 1) if self._planned_only else view)
         self._create_names(connection, names)
         for name, statement in of_views.items():
@@ -134,6 +223,20 @@ class Building:
                 continue
             connection.execute(statement.replace("CREATE VIEW", "CREATE TABLE", 1) if once else statement)
         self._create_tables(connection, extra)
+
+    def _view(self, connection: duckdb.DuckDBPyConnection, table: schema.Table, *, sealed: bool) -> str:
+        """The statement that creates the table's view."""
+        placed = self._placed.get(table.name, [])
+        if self._rehearsal is not None and table in self._rehearsal.tables:
+            parts = [self._rehearsal.selection(table)]
+        else:
+            parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
+            terms = views.of_use(table, self._conditions.get(table.name, ()))
+            if within := self._within.get(table.name):
+                terms.append(f"({views.within(table, within)})")
+            if terms:
+                parts = [f"{part} WHERE {' AND '.join(terms)}" for part in parts]
+        return views.view_of(table, parts, span=self._span_of(table))
 
     def _create_macros(self, connection: duckdb.DuckDBPyConnection, of_views: Mapping[str, str]) -> None:
         if self._functions is None:

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trailkeep.catalog import macros, soundness
 from trailkeep.catalog.chosen import chosen_macros
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trailkeep.catalog.chosen import Needs
+    from trailkeep.catalog.readings import Reading
     from trailkeep.catalog.shared import SharedScan
     from trailkeep.errors import ArchiveDamaged, TrailkeepError
     from trailkeep.store import Archive, Ledger, LiveFile
@@ -44,6 +45,21 @@ class Limits:
     """Whether SQL may open no file at all; the live files are then read on its behalf."""
     mmdb: tuple[Path, ...] = ()
     """The MMDB files that `ip_asn`, `ip_city` and `ip_country` look into."""
+
+
+MANY_FILES = 4
+"""From how many event files on a statement is planned first, to see which of them it needs: planning twice has its
+price (measured: 5 to 25 ms of CPU), and a file that is opened for nothing a third of a millisecond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The one statement that a connection is opened for."""
+
+    sql: str
+    parameters: Mapping[str, Any]
+    explained: bool = False
+    """Whether somebody wants to know what it reads."""
 
 
 _LIMITS = {"threads": "threads", "memory_limit": "memory", "max_temp_directory_size": "temporary_disk"}
@@ -80,7 +96,7 @@ class _Folder(Protocol):
         """Remove it."""
 
 
-class _Borrowed:
+class Borrowed:
     """A folder that belongs to somebody else."""
 
     name = ""
@@ -96,6 +112,8 @@ class Catalog:
         self.connection = connection
         self.files = files
         """The live files behind the views, by the path that is opened."""
+        self.readings: list[Reading] = []
+        """What is read of each event table, where that is to be explained."""
         self._spill = spill
 
     def __enter__(self) -> Self:
@@ -108,7 +126,7 @@ class Catalog:
 
     def cursor(self) -> Catalog:
         """The same catalog for another statement; closing it leaves this one as it is."""
-        return Catalog(self.connection.cursor(), self.files, _Borrowed())
+        return Catalog(self.connection.cursor(), self.files, Borrowed())
 
     def close(self) -> None:
         """End what is running and give back memory and temporary disk."""
@@ -161,12 +179,15 @@ def open_catalog(
     watching: Watching | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
     shared: SharedScan | None = None,
+    asked: Asked | None = None,
 ) -> Catalog:
     """A connection to exactly the live files of `ledger`, with all views and macros, or only those that `needs` names.
 
     `extra` become tables of their names. With `span`, the three event tables, and what is made of them, hold only its
     rows. With `shared`, rows that many statements read are read now, and views that take long are worked out once.
-    `connection` is one of `connect` that nothing was made on; it is closed with the catalog.
+    `connection` is one of `connect` that nothing was made on; it is closed with the catalog. With `asked`, the one
+    statement that is to be run and its parameters, event files that hold nothing of use to it are left out where there
+    are many; a transaction is open then, in which it is to be run.
 
     Raises ArchiveDamaged, with the file's name, where a live file of these tables is missing, has another length than
     the ledger says, or cannot be opened; IntegrityViolated where its bytes are others.
@@ -184,22 +205,33 @@ def open_catalog(
 
             building = Building(archive, ledger, needs, span, shared)
             catalog.files.update(building.place())
-            soundness.check_files(
-                catalog.files, archive.path.resolve(), archive.archive_id, check_stopped=watched.check
-            )
+            many = building.event_files >= MANY_FILES
+            rehearsed = asked if shared is None and asked and (many or asked.explained) else None
+
+            def sound(files: Mapping[str, LiveFile]) -> None:
+                root = archive.path.resolve()
+                soundness.check_files(files, root, archive.archive_id, check_stopped=watched.check)
+
+            sound({path: file for path, file in catalog.files.items() if rehearsed is None or not building.grows(file)})
             if shared is not None:
                 shared.attach(connection, Path(spill.name))
-            _configure(connection, limits, Path(spill.name), [] if limits.sealed else list(catalog.files))
+            configure(connection, limits, Path(spill.name), [] if limits.sealed else list(catalog.files))
             names = _event_names(archive, ledger, limits, watched, connection) if building.needs_event_names else None
+            rehearsal = building.rehearse(connection) if rehearsed is not None else None
             building.build(connection, extra or {}, names, sealed=limits.sealed, check_stopped=watched.check)
+            _create_functions(connection, needs, limits)
+            if rehearsal is not None and rehearsed is not None:
+                catalog.files = building.narrow(
+                    rehearsal.conditions(rehearsed.sql, rehearsed.parameters), leave_out=many
+                )
+                sound(catalog.files)
+                catalog.readings = building.readings() if rehearsed.explained else []
+                building.settle(connection, sealed=limits.sealed)
         else:
-            _configure(connection, limits, Path(spill.name), [])
+            configure(connection, limits, Path(spill.name), [])
             for statement in chosen_macros(macros.statements(needs.functions), needs.functions, ()):
                 connection.execute(statement)
-        if needs is None or any(name.startswith("ip_") for name in needs.functions):
-            from trailkeep.catalog.addresses import create_functions
-
-            create_functions(connection, None if needs is None else needs.functions, limits.mmdb)
+            _create_functions(connection, needs, limits)
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         watched.watch(None)
@@ -213,6 +245,13 @@ def open_catalog(
         catalog.close()
         raise
     return catalog
+
+
+def _create_functions(connection: duckdb.DuckDBPyConnection, needs: Needs | None, limits: Limits) -> None:
+    if needs is None or any(name.startswith("ip_") for name in needs.functions):
+        from trailkeep.catalog.addresses import create_functions
+
+        create_functions(connection, None if needs is None else needs.functions, limits.mmdb)
 
 
 def _event_names(
@@ -242,7 +281,7 @@ def _event_names(
     return event_names(archive, ledger, reader, check_stopped=watched.check)
 
 
-def _configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path, files: list[str]) -> None:
+def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path, files: list[str]) -> None:
     """Set the limits and close every way out of the connection; `lock_configuration` follows after the views.
 
     Raises UsageError for a limit that is none.
@@ -254,6 +293,8 @@ def _configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Pat
         "GLOBAL TimeZone": "'UTC'",
         # Where it takes the process for an interactive one, the engine would draw on stdout.
         "enable_progress_bar": "false",
+        # A statement names a table many times over, through views: each time its files' footers would be read again.
+        "parquet_metadata_cache": "true",
         "memory_limit": _quote(limits.memory),
         "temp_directory": _quote(str(spill)),
         "max_temp_directory_size": _quote(limits.temporary_disk),

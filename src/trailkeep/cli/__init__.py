@@ -23,6 +23,7 @@ MODULES = (
     "query",
     "repair",
     "schema",
+    "seen",
     "shell",
     "sign",
     "status",

@@ -252,7 +252,6 @@ def _detect(
     from trailkeep.cli.running import attended, say_missing
     from trailkeep.detections.detecting import Turn
     from trailkeep.detections.detecting import detect as run
-    from trailkeep.store.findings import known_findings
 
     archive = asked.opened()
     if output_file is not None:
@@ -285,7 +284,7 @@ def _detect(
         )
     with nullcontext() if wait_seconds is None else Turn(archive, wait_seconds=wait_seconds):
         # Another run may have told of some meanwhile.
-        known = known_findings(archive.ledger().entries)
+        known = archive.ledger().findings
         report = detect_report.Report.of(archive, detecting, known, broken, all_findings=all_findings)
         whole = detect_report.write(report, form, output_file)
         if detecting is not None and wait_seconds is not None:

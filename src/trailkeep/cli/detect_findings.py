@@ -208,10 +208,9 @@ def _write(context: typer.Context, write: Any, wait: str, *, said: str, as_json:
 
 def _known(context: typer.Context) -> tuple[KnownFindings, datetime]:
     from trailkeep.store import Archive
-    from trailkeep.store.findings import known_findings
 
     archive = Archive.open(state_of(context).settings().archive)
-    return known_findings(archive.ledger().entries), now()
+    return archive.ledger().findings, now()
 
 
 def _told(recorded: Recorded, known: KnownFindings, at: datetime) -> Told:

@@ -216,8 +216,6 @@ class Taken:
 
 def directory_status(ledger: Ledger) -> list[dict[str, Any]]:
     """When each list of the directory was looked at last, and what came of it, as JSON values."""
-    from trailkeep.directory import last_looks
-
     return [
         {
             "organization_id": organization_id,
@@ -230,7 +228,8 @@ def directory_status(ledger: Ledger) -> list[dict[str, Any]]:
             "read_at": look.whole.at if look.whole else None,
         }
         for organization_id in _organizations(ledger, None)
-        for look in last_looks(ledger.entries, organization_id).values()
+        for look in ledger.looks.values()
+        if look.last.organization_id == organization_id
     ]
 
 
@@ -368,7 +367,7 @@ def _organizations(ledger: Ledger, organization: str | None) -> list[str]:
             return [parse_organization_id(organization)]
         except ValueError as error:
             raise UsageError(f"--organization: {error}") from error
-    return sorted({record.organization_id for entry in ledger.entries for record in entry.directory})
+    return sorted({organization_id for organization_id, _resource, _region in ledger.looks})
 
 
 def _described(resource: str, organization_id: str, version: Version) -> dict[str, Any]:

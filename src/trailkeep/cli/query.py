@@ -12,7 +12,7 @@ from trailkeep.cli import dialects, output
 from trailkeep.cli.app import app
 from trailkeep.cli.limits import MemoryOption, SealedOption, TempDirectoryOption, TempDiskOption, ThreadsOption
 from trailkeep.cli.results import BINARY, SUFFIXES, ResultFormat
-from trailkeep.cli.state import limits_of, now, state_of
+from trailkeep.cli.state import limits_of, now, state_of, stop_of
 from trailkeep.errors import CoverageIncomplete, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ def query(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 6 when the asked span touches what was never read.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="No answer: which files and row groups it would read, and how.")
+    ] = False,
     record: Annotated[
         Path | None, typer.Option("--record", metavar="FILE", help="Write to this file what ran, and on what.")
     ] = None,
@@ -103,7 +106,11 @@ def query(
 
         run_again(replay, output_file, settings, sealed=sealed)
         return
+    if explain:
+        _check_alone("--explain", context, beside=_WITH_EXPLAIN)
     form = result_format or (SUFFIXES.get(output_file.suffix.lower()) if output_file else None) or ResultFormat.TABLE
+    if explain:
+        _check_explained(form)
     _check_format(form, to_stdout=output_file is None, table=full or vertical or ids, csv=spreadsheet_safe)
     moment = now()
     question = _question(
@@ -131,6 +138,13 @@ def query(
     )
     if printed:
         dialects.print_query(question, dialect, moment)
+        return
+    if explain:
+        from trailkeep.cli import explaining
+        from trailkeep.store import Archive
+
+        limits = limits_of(settings, sealed=sealed)
+        explaining.explain(Archive.open(settings.archive), question, moment, limits, form=form, stop=stop_of(settings))
         return
 
     from trailkeep.cli.answer import answer
@@ -171,6 +185,16 @@ def query(
 _WITH_REPLAY = frozenset(
     {"replay", "output_file", "timeout", "memory", "threads", "temp_directory", "temp_disk", "sealed"}
 )
+
+
+_WITH_EXPLAIN = frozenset(
+    {"explain", "name", "sql", "file", "param", "since", "until", "result_format", "queries", *_WITH_REPLAY}
+) - {"replay", "output_file"}
+
+
+def _check_explained(form: ResultFormat) -> None:
+    if form not in (ResultFormat.TABLE, ResultFormat.JSON):
+        raise UsageError(f"--explain has no format {form}", hint="Write --format table or --format json.")
 
 
 def _given_on_command_line(context: typer.Context, name: str) -> bool:

@@ -14,6 +14,7 @@ from trailkeep.cli.directory import directory_status, directory_status_lines
 from trailkeep.cli.metrics import metrics
 from trailkeep.cli.state import now, state_of
 from trailkeep.errors import CoverageIncomplete, UsageError
+from trailkeep.streams import TABLE_NAMES
 from trailkeep.timespan import format_time, parse_age, parse_moment
 
 if TYPE_CHECKING:
@@ -117,11 +118,9 @@ def status(
 
 def _described(coverage: StreamCoverage, ledger: Ledger, at: datetime) -> dict[str, Any]:
     """What is known of one stream, as JSON values."""
-    from trailkeep.schema import EVENT_TABLES
-
     stream = coverage.stream
     files = list(
-        ledger.files(EVENT_TABLES[stream.kind].name, organization_id=stream.organization_id, region=stream.region)
+        ledger.files(TABLE_NAMES.get(stream.kind, ""), organization_id=stream.organization_id, region=stream.region)
     )
     oldest_unread = coverage.oldest_unread()
     return {

@@ -13,7 +13,7 @@ from trailkeep.detections.run import run_detections
 from trailkeep.errors import ArchiveLocked, TrailkeepError
 from trailkeep.queries import SEVERITIES
 from trailkeep.seal import DetectRecord, FindingRecord
-from trailkeep.store.findings import known_findings, record_findings
+from trailkeep.store.findings import record_findings
 from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def detect(
     looked at. Raises as `run_detections` does.
     """
     ledger = archive.ledger()
-    known = known_findings(ledger.entries)
+    known = ledger.findings
     marks = Marks(ledger, MarkFile(archive).read(ledger), now)
     end = until or now
     words = vocabulary()

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from trailkeep.schema import DIRECTORY_TABLES, EVENT_TABLES
 from trailkeep.store import layout
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE
+from trailkeep.store.looked import Claim
 from trailkeep.timespan import format_time, parse_moment
 
 if TYPE_CHECKING:
@@ -33,18 +32,6 @@ FOLDER = "detect"
 """Below ``.cache``."""
 
 _FORMAT = 1
-_MOVING = frozenset({"compact", "purge", "repair"})
-"""Operations whose files hold rows that were there before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What a detection has seen."""
-
-    digest: str
-    until: datetime
-    seq: int
-    """Of the ledger's entries, the newest that was read."""
 
 
 class Marks:
@@ -52,19 +39,18 @@ class Marks:
 
     def __init__(self, ledger: Ledger, cached: Iterable[tuple[str, Claim]], now: datetime) -> None:
         self._now = now
-        self._earliest = _earliest_since(ledger)
+        self._seen = ledger.seen
+        self._last_seq = ledger.head.seq if ledger.head else 0
         self._claims: dict[str, list[Claim]] = {}
-        for entry in ledger.entries:
-            if entry.detect is not None:
-                until = parse_moment(entry.detect.end)
-                for name, digest in entry.detect.looked.items():
-                    self._add(name, Claim(digest=digest, until=until, seq=entry.detect.head))
+        for name, claims in self._seen.claims.items():
+            for claim in claims:
+                self._add(name, claim)
         for name, claim in cached:
             self._add(name, claim)
 
     def _add(self, name: str, claim: Claim) -> None:
         # One of the future is of a clock that was wrong, and one of entries that are not there of another archive.
-        if claim.until <= self._now and 0 <= claim.seq < len(self._earliest):
+        if claim.until <= self._now and 0 <= claim.seq <= self._last_seq:
             self._claims.setdefault(name, []).append(claim)
 
     def start(self, name: str, digest: str) -> datetime:
@@ -77,26 +63,8 @@ class Marks:
         return name in self._claims
 
     def _start(self, claim: Claim) -> datetime:
-        late = self._earliest[claim.seq]
+        late = self._seen.earliest_since(claim.seq)
         return claim.until if late is None else min(claim.until, late)
-
-
-def _earliest_since(ledger: Ledger) -> list[datetime | None]:
-    """By the number of an entry, the earliest moment of which later entries brought events or versions; None for none.
-
-    Files that only moved rows do not count.
-    """
-    tables = {table.name for table in EVENT_TABLES.values()} | DIRECTORY_TABLES.keys()
-    earliest: list[datetime | None] = [None]
-    for entry in reversed(ledger.entries):
-        last = earliest[-1]
-        if entry.operation not in _MOVING:
-            for record in entry.files_added:
-                if layout.split_segment_path(record.path)[0] in tables:
-                    first = parse_moment(record.first)
-                    last = first if last is None else min(first, last)
-        earliest.append(last)
-    return earliest[::-1]
 
 
 class MarkFile:
@@ -163,7 +131,6 @@ def _as_json(claim: Claim, sha256: str | None) -> dict[str, Any]:
 
 def _hash_of(ledger: Ledger, seq: int) -> str | None:
     """The hash of an entry; None for the beginning, and for one that is not there."""
-    if ledger.head is not None and seq == ledger.head.seq:
-        return ledger.head.sha256
-    # Entries are numbered from 1, and each names the hash of the one before.
-    return ledger.entries[seq].previous if 0 <= seq < len(ledger.entries) else ""
+    if seq == 0:
+        return None
+    return ledger.sha256_of(seq) or ""

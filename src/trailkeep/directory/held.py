@@ -14,7 +14,7 @@ from trailkeep.timespan import parse_moment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trailkeep.seal import DirectoryRecord, Entry
+    from trailkeep.seal import DirectoryRecord
     from trailkeep.store import Archive, Ledger
 
 _ROWS_AT_ONCE = 5_000
@@ -74,17 +74,13 @@ def read_versions(
     return newest
 
 
-def last_looks(entries: Iterable[Entry], organization_id: str) -> dict[tuple[str, str | None], Look]:
+def last_looks(ledger: Ledger, organization_id: str) -> dict[tuple[str, str | None], Look]:
     """The newest looks at each list of an Organization, by resource and region."""
-    looks: dict[tuple[str, str | None], Look] = {}
-    for entry in entries:
-        for record in entry.directory:
-            if record.organization_id == organization_id:
-                key = (record.resource, record.region)
-                known = looks.get(key)
-                whole = record if record.outcome == "read" else known.whole if known else None
-                looks[key] = Look(last=record, whole=whole)
-    return looks
+    return {
+        (resource, region): Look(last=looks.last, whole=looks.whole)
+        for (organization, resource, region), looks in ledger.looks.items()
+        if organization == organization_id
+    }
 
 
 def looked_at(looks: Iterable[Look]) -> datetime | None:

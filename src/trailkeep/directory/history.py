@@ -33,7 +33,7 @@ class History:
     lists: dict[tuple[str, str], dict[str, list[Row]]] = field(default_factory=dict)
     """By Organization and resource, each object's versions in order, by its id."""
     looks: list[DirectoryRecord] = field(default_factory=list)
-    """Every look at a list that the ledger records, in order."""
+    """Of each list the first look that read it whole, the last that did and the last of all, in this order."""
 
     def of(self, resource: str, organization_id: str) -> Iterable[list[Row]]:
         """The versions of every object of a list."""
@@ -58,12 +58,12 @@ def read_history(archive: Archive, ledger: Ledger, resources: Iterable[str] = PE
             columns = [name for name in DIRECTORY_TABLES[file.table].arrow_schema.names if name not in _TEXTS]
             for batch in read_segment(archive.locate(file), columns).to_batches(max_chunksize=_ROWS_AT_ONCE):
                 found += [_row(resource, file.partition["organization_id"], values) for values in batch.to_pylist()]
-    looks = [look for entry in ledger.entries for look in entry.directory]
+    looks = [look for looks in ledger.looks.values() for look in looks.records()]
     return history_of(found, looks)
 
 
 def history_of(rows: Iterable[Row], looks: Iterable[DirectoryRecord] = ()) -> History:
-    """The rows, object by object; `looks` in the ledger's order."""
+    """The rows, object by object; `looks` at each list in the ledger's order."""
     lists: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in sorted(rows, key=lambda row: (row.organization_id, row.resource, row.id, row.seq, row.valid_from)):
         lists.setdefault((row.organization_id, row.resource), {}).setdefault(row.id, []).append(row)

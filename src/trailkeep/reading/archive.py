@@ -14,12 +14,13 @@ from trailkeep import schema
 from trailkeep.analysis import Question
 from trailkeep.catalog import Limits, open_catalog
 from trailkeep.catalog.views import name_of
+from trailkeep.catalog.warm import Engines
 from trailkeep.coverage import coverage_tables, stream_coverage
 from trailkeep.errors import UsageError
 from trailkeep.queries import SavedQuery, discover, find, load, query_folders
 from trailkeep.reading import values
 from trailkeep.reading.answer import Answer
-from trailkeep.reading.engine import Asking
+from trailkeep.reading.engine import Asking, Kept
 from trailkeep.reading.warned import hinted, tell_missing
 from trailkeep.store import Archive as Folder
 from trailkeep.verify import parse_head, verify_archive
@@ -71,7 +72,7 @@ class Archive:
         if isinstance(queries, str):
             raise UsageError("queries is a list of folders", hint=f"Write queries=[{queries!r}].")
         with hinted():
-            self._folder = Folder.open(Path(path))
+            self._folder: Folder = Kept(Folder.open(Path(path)))
         self._queries = tuple(map(Path, queries))
         self._now = None if now is None else values.utc(now)
         self._limits = limits or Limits()
@@ -79,6 +80,8 @@ class Archive:
         self._closed = False
         self._lock = threading.Lock()
         self._open: weakref.WeakSet[_Closes] = weakref.WeakSet()
+        self._engines = Engines()
+        weakref.finalize(self, self._engines.close)
 
     # What can be asked
 
@@ -349,6 +352,7 @@ class Archive:
             self._open.clear()
         for each in waiting:
             each.close()
+        self._engines.close()
 
     def __enter__(self) -> Self:
         return self
@@ -407,6 +411,7 @@ class Archive:
             limits=limits or self._limits,
             timeout_seconds=seconds,
             opened=self._remember,
+            engines=self._engines,
         )
 
 

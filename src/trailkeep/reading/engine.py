@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from trailkeep import seal
 from trailkeep.analysis import Stop, open_result
 from trailkeep.errors import ArchiveDamaged, StoreError, UsageError
 from trailkeep.reading.working import Worker
 from trailkeep.store import Archive as Folder
+from trailkeep.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from trailkeep.analysis import Question, Result
     from trailkeep.catalog import Limits
-    from trailkeep.store import Ledger
+    from trailkeep.catalog.warm import Engines
+    from trailkeep.store import Head, Ledger
 
 _T = TypeVar("_T")
 
@@ -38,6 +41,8 @@ class Asking:
     timeout_seconds: float | None
     opened: Callable[[Engine], None]
     """Is told of every engine that begins, so that it can be closed with the archive."""
+    engines: Engines
+    """Those that are kept from question to question."""
 
 
 class Engine:
@@ -86,13 +91,43 @@ class Engine:
 
     def _open(self, asking: Asking, at: Snapshot | None) -> None:
         def on(there: Snapshot) -> None:
-            self._result = open_result(there, asking.question, now=asking.now, limits=asking.limits, stop=self._stop)
+            self._result = open_result(
+                there,
+                asking.question,
+                now=asking.now,
+                limits=asking.limits,
+                stop=self._stop,
+                engines=asking.engines,
+            )
             self.at = there
 
         if at is None:
             asking.folder.read_consistently(lambda ledger: on(Snapshot(asking.folder, ledger)))
         else:
             _again(asking.folder, at, on)
+
+
+class Kept(Folder):
+    """An archive's folder whose ledger is folded once, for as long as no entry follows the last."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder.path, folder.archive_id)
+        self._folded_last: Ledger | None = None
+
+    def ledger(self) -> Ledger:
+        """The ledger as it is now; the same as before where it is still the same."""
+        held = self._folded_last
+        if held is None or held.head is None or not self._ends_at(held.head):
+            held = self._folded_last = super().ledger()
+        return held
+
+    def _ends_at(self, head: Head) -> bool:
+        folder = self.path / layout.LEDGER
+        try:
+            last = (folder / layout.entry_name(head.seq)).read_bytes()
+        except OSError:
+            return False
+        return seal.entry_hash(last) == head.sha256 and not (folder / layout.entry_name(head.seq + 1)).exists()
 
 
 class Snapshot(Folder):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
-from trailkeep.store import layout
+from trailkeep.store import layout, remembered
 from trailkeep.store.disk import store_errors
-from trailkeep.timespan import Span, parse_moment
+from trailkeep.store.ledger import RESTORE_LEDGER, Head, Ledger, LiveFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable
     from pathlib import Path
+
+__all__ = ["Archive", "Head", "Ledger", "LiveFile", "check_unborn", "describe_archive"]
 
 _T = TypeVar("_T")
 
@@ -29,100 +28,11 @@ READ_ATTEMPTS = 3
 READ_STATES = 100
 """How many states a reader tries in all, each replaced by the next before it was read."""
 
+LISTED = 1000
+"""Up to so many entries, each reader looks at the names of all of them. Of 44,000 that took 0.1 seconds."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The ledger's newest entry: whoever keeps this elsewhere can tell whether the archive was rewritten."""
-
-    seq: int
-    sha256: str
-
-    def __str__(self) -> str:
-        return f"{self.seq}:{self.sha256}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveFile:
-    """A file that belongs to the archive's present state."""
-
-    record: seal.FileRecord
-    table: str
-    partition: dict[str, str]
-    seq: int
-    """The entry that added it."""
-    staged: str
-    """Its name in the commit's staging folder, relative to the archive, until it has been moved to its place."""
-
-    @property
-    def first(self) -> datetime:
-        """The first row's moment."""
-        return parse_moment(self.record.first)
-
-    @property
-    def last(self) -> datetime:
-        """The last row's moment, which the file holds: not an exclusive end."""
-        return parse_moment(self.record.last)
-
-    def touches(self, span: Span) -> bool:
-        """Whether the file may hold a row inside `span`."""
-        return self.first < span.end and self.last >= span.start
-
-
-@dataclass(slots=True)
-class Ledger:
-    """The ledger, folded: every entry in order, and the files that are live after the last."""
-
-    archive_id: str
-    entries: list[seal.Entry] = field(default_factory=list)
-    live: dict[str, LiveFile] = field(default_factory=dict)
-    head: Head | None = None
-    """None for an archive whose first entry was never committed."""
-
-    def append(self, content: bytes) -> seal.Entry:
-        """Fold one more entry's bytes. Raises ArchiveDamaged where they do not continue the chain."""
-        entry, added = self.examine(content)
-        for path in entry.files_removed:
-            del self.live[path]
-        self.live |= added
-        self.entries.append(entry)
-        self.head = Head(seq=entry.seq, sha256=seal.entry_hash(content))
-        return entry
-
-    def examine(self, content: bytes) -> tuple[seal.Entry, dict[str, LiveFile]]:
-        """What `append` would take in: the entry and the files that it adds. Raises as it does; changes nothing."""
-        seq = self.head.seq + 1 if self.head else 1
-        previous = self.head.sha256 if self.head else None
-        entry = seal.decode_entry(content, seq=seq, previous=previous, archive_id=self.archive_id)
-        removed: set[str] = set()
-        for path in entry.files_removed:
-            if path not in self.live or path in removed:
-                raise ArchiveDamaged(f"ledger entry {seq} removes {path}, which is not live")
-            removed.add(path)
-        staging = f"{layout.STAGING}/{layout.staging_name(seq, entry.run)}"
-        added: dict[str, LiveFile] = {}
-        for index, record in enumerate(entry.files_added):
-            table, partition = layout.split_segment_path(record.path)
-            if record.path in added or (record.path in self.live and record.path not in removed):
-                raise ArchiveDamaged(f"ledger entry {seq} adds {record.path} a second time")
-            added[record.path] = LiveFile(
-                record=record,
-                table=table,
-                partition=partition,
-                seq=seq,
-                staged=f"{staging}/{layout.staged_name(index, record.path)}",
-            )
-        _check_moments(entry)
-        return entry, added
-
-    def files(self, table: str, span: Span | None = None, /, **partition: str) -> Iterator[LiveFile]:
-        """The live files of a table, with these partition values, that may hold a row inside `span`."""
-        for file in self.live.values():
-            if (
-                file.table == table
-                and all(file.partition.get(key) == value for key, value in partition.items())
-                and (span is None or file.touches(span))
-            ):
-                yield file
+LOOKED_AHEAD = 64
+"""After that it looks whether one of so many that would follow is there."""
 
 
 class _ArchiveFile(msgspec.Struct, frozen=True):
@@ -178,22 +88,49 @@ class Archive:
         return Archive(self.path, self.archive_id, last=seq)
 
     def ledger(self) -> Ledger:
-        """Fold the whole ledger. Raises ArchiveDamaged where an entry is missing or does not continue the chain."""
-        ledger = Ledger(self.archive_id)
+        """The ledger as it is now: the fold that the cache holds, and every entry that came since.
+
+        Where the cache holds none that is true of the ledger, every entry is read. Raises ArchiveDamaged where an entry
+        that is read is missing or does not continue the chain.
+        """
+        return self._folded(listed=False)
+
+    def ledger_to_write(self) -> Ledger:
+        """`ledger`, for the writer: it sees to it that no later entry is in the folder, however many there are."""
+        return self._folded(listed=True)
+
+    def remembers_falsely(self) -> bool:
+        """Whether the cache holds a fold that readers take, and that is not what the entries add up to.
+
+        Reads every entry. Raises ArchiveDamaged as `ledger` does.
+        """
+        told = remembered.recall(self.path, self.archive_id, last=self._last)
+        if told is None:
+            return False
+        true = self._followed(Ledger(self.archive_id, self.path / layout.LEDGER), last=told.remembered, listed=False)
+        return remembered.encode(told) != remembered.encode(true)
+
+    def _folded(self, *, listed: bool) -> Ledger:
+        told = remembered.recall(self.path, self.archive_id, last=self._last)
+        ledger = told or Ledger(self.archive_id, self.path / layout.LEDGER)
+        return self._followed(ledger, last=self._last, listed=listed)
+
+    def _followed(self, ledger: Ledger, *, last: int | None, listed: bool) -> Ledger:
+        """The ledger with all entries that follow, up to `last`."""
         folder = self.path / layout.LEDGER
+        seq = ledger.head.seq if ledger.head else 0
         with store_errors("cannot read the ledger"):
-            while len(ledger.entries) != self._last and (
-                (content := _next_entry(folder, len(ledger.entries) + 1)) is not None
-            ):
+            while seq != last and (content := _next_entry(folder, seq + 1, listed=listed)) is not None:
                 try:
                     ledger.append(content)
                 except ArchiveDamaged as error:
-                    file = folder / layout.entry_name(len(ledger.entries) + 1)
-                    raise ArchiveDamaged(f"{file}: {error.message}", hint=_RESTORE_LEDGER) from error
-            tables = [] if ledger.entries else _tables_in(self.path)
-            if tables and self._last != 0:
+                    file = folder / layout.entry_name(seq + 1)
+                    raise ArchiveDamaged(f"{file}: {error.message}", hint=RESTORE_LEDGER) from error
+                seq += 1
+            tables = [] if seq else _tables_in(self.path)
+            if tables and last != 0:
                 raise ArchiveDamaged(
-                    f"{self.path} holds {tables[0]}, and no ledger that says what belongs to it", hint=_RESTORE_LEDGER
+                    f"{self.path} holds {tables[0]}, and no ledger that says what belongs to it", hint=RESTORE_LEDGER
                 )
         return ledger
 
@@ -229,28 +166,31 @@ class Archive:
         )
 
 
-_RESTORE_LEDGER = "Run `trailkeep repair --from DIR` with a copy of the archive; nothing is written until then."
-
-
-def _next_entry(folder: Path, seq: int) -> bytes | None:
+def _next_entry(folder: Path, seq: int, *, listed: bool) -> bytes | None:
     """The bytes of entry `seq`, or None where the ledger ends before it.
 
-    The folder is listed only after the entry was not found: a listing made while entries come in may hold a later one
-    and lack an earlier. Raises ArchiveDamaged where there are later entries only.
+    The others are looked for only after the entry was not found: a look made while entries come in may find a later one
+    and miss an earlier. Raises ArchiveDamaged where there are later entries only.
     """
     file = folder / layout.entry_name(seq)
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        later = _last_seq(folder)
+        later = _last_seq(folder) if listed or seq <= LISTED else _last_after(folder, seq)
     if later < seq:
         return None
     try:
         return file.read_bytes()  # it was written between the two looks
     except FileNotFoundError:
         raise ArchiveDamaged(
-            f"ledger entry {seq} is missing from {folder}, which goes on to {later}", hint=_RESTORE_LEDGER
+            f"ledger entry {seq} is missing from {folder}, which goes on to {later}", hint=RESTORE_LEDGER
         ) from None
+
+
+def _last_after(folder: Path, seq: int) -> int:
+    """The last of the entries that are there among those that would follow next after `seq`; 0 for none of them."""
+    following = range(seq + LOOKED_AHEAD, seq, -1)
+    return next((later for later in following if (folder / layout.entry_name(later)).exists()), 0)
 
 
 def _tables_in(path: Path) -> list[str]:
@@ -283,30 +223,6 @@ def _archive_id(file: Path, content: bytes) -> str:
     if not described.archive_id:
         raise ArchiveDamaged(f"{file} has no archive_id", hint=hint)
     return described.archive_id
-
-
-def _check_moments(entry: seal.Entry) -> None:
-    """Raise ArchiveDamaged for a time that is none or a span that is reversed, which readers rely on."""
-    try:
-        parse_moment(entry.started_at)
-        parse_moment(entry.finished_at)
-        for looked in entry.directory:
-            parse_moment(looked.began_at)
-            parse_moment(looked.at)
-        for moment in seal.moments_of_findings(entry):
-            parse_moment(moment)
-        reversed_files = [
-            record.path for record in entry.files_added if parse_moment(record.first) > parse_moment(record.last)
-        ]
-        for span in (*entry.coverage, *entry.unreadable, *entry.purged):
-            Span(parse_moment(span.start), parse_moment(span.end))
-        for stream in entry.streams:
-            if stream.start and stream.end:
-                Span(parse_moment(stream.start), parse_moment(stream.end))
-    except (ValueError, OverflowError) as error:
-        raise ArchiveDamaged(f"ledger entry {entry.seq} names a time that cannot be: {error}") from error
-    if reversed_files:
-        raise ArchiveDamaged(f"ledger entry {entry.seq} says that {reversed_files[0]} ends before it starts")
 
 
 def describe_archive(archive_id: str, created_at: str) -> bytes:

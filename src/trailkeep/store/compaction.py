@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from trailkeep.schema import STORED_TABLES
+from trailkeep.store.claims import moment_of
 from trailkeep.store.merging import MOST_BYTES, Merge, Source
 from trailkeep.store.writer import Commit
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 FAN_IN = 48
 """How many small files come together before they are merged while their month goes on: two days of hourly syncs."""
 
+EARLIER = ((10 * 1024 + 512, 6, 1 / 2), (12 * 1024, 10, 1 / 4), (16 * 1024, 16, 1 / 8))
+"""The first that fits says when files are merged earlier than that: where those that syncs left have at most so many
+bytes on average, more than so many files are merged, but for large ones that are more than this share of the others
+together. What such files have is mostly the description of their columns, about 9 kB, of which a merge leaves one."""
+
 SMALL_BYTES = 64 * 1024**2
 """A file of more than this waits for the end of its month."""
 
@@ -35,7 +41,7 @@ CLOSED_AFTER = timedelta(days=2)
 """When a month that is over is closed: later than events usually come late."""
 
 FEW = 8
-"""More files than this in a closed month are merged, however small."""
+"""More files than this in a month that was closed before are merged, however small."""
 
 SHARE = 8
 """So are fewer, where all but the largest are together at least a so-manieth of it."""
@@ -53,6 +59,8 @@ class Group:
     table: str
     partition: dict[str, str]
     files: tuple[LiveFile, ...]
+    closed: bool = False
+    """Whether its month is over, so that what becomes of them stays as it is."""
 
     @property
     def bytes(self) -> int:
@@ -68,14 +76,18 @@ def plan_compaction(ledger: Ledger, now: datetime, *, everything: bool = False) 
             partitions[file.table, tuple(sorted(file.partition.items()))].append(file)
     groups = []
     for (table, partition), files in partitions.items():
-        if everything or _is_closed(dict(partition), now):
-            chosen = _closed(files, everything=everything)
+        closed_at = _closed_at(dict(partition))
+        closed = closed_at is not None and now >= closed_at
+        if everything or closed:
+            chosen = _closed(files, closed_at, everything=everything)
+        elif "month" in dict(partition):
+            chosen = _open(files)
         else:
-            chosen = _open(files, ledger)
+            chosen = _endless(files)
         if len(chosen) > 1:
             in_order = sorted(chosen, key=lambda file: (file.record.first, file.record.path))
             # As the files have it: the order of the keys is that of the folders.
-            groups.append(Group(table=table, partition=in_order[0].partition, files=tuple(in_order)))
+            groups.append(Group(table=table, partition=in_order[0].partition, files=tuple(in_order), closed=closed))
     return sorted(groups, key=lambda group: (group.partition.get("month", ""), group.table, str(group.partition)))
 
 
@@ -116,26 +128,37 @@ def _commit(writer: Writer, groups: list[Group], started_at: datetime) -> seal.E
 
 def _merge(writer: Writer, group: Group) -> Merge:
     sources = tuple(Source(path=writer.archive.locate(file), record=file.record) for file in group.files)
-    return Merge(table=STORED_TABLES[group.table], partition=group.partition, sources=sources)
+    table = STORED_TABLES[group.table]
+    return Merge(table=table, partition=group.partition, sources=sources, lasting=group.closed)
 
 
-def _is_closed(partition: dict[str, str], now: datetime) -> bool:
+def _closed_at(partition: dict[str, str]) -> datetime | None:
+    """When a partition's month is closed; None for one that no month ends."""
     try:
         year, month = map(int, partition.get("month", "").split("-"))
-        end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    except ValueError:
-        return False
-    return now >= end + CLOSED_AFTER
+        return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC) + CLOSED_AFTER
+    except (ValueError, OverflowError):
+        return None
 
 
-def _open(files: list[LiveFile], ledger: Ledger) -> list[LiveFile]:
+def _endless(files: list[LiveFile]) -> list[LiveFile]:
+    """Of a partition that no month ends: as of small files, however large they are."""
+    _bytes, few, share = EARLIER[0]
+    left = [file for file in files if file.record.bytes < FULL * MOST_BYTES]
+    return _like(left, share) if len(left) > few else []
+
+
+def _open(files: list[LiveFile]) -> list[LiveFile]:
     """Of a month that goes on: the files of syncs, or else merged files of like size, where there are many."""
     fresh: list[LiveFile] = []
     grown: list[LiveFile] = []
     for file in files:
         if file.record.bytes < SMALL_BYTES:
-            was_merged = ledger.entries[file.seq - 1].operation == "compact"
-            (grown if was_merged else fresh).append(file)
+            (grown if file.operation == "compact" else fresh).append(file)
+    brought = sum(file.record.bytes for file in fresh)
+    for most_bytes, few, share in EARLIER:
+        if fresh and brought <= most_bytes * len(fresh):
+            return _like([*fresh, *grown], share) if len(fresh) + len(grown) > few else []
     if len(fresh) >= FAN_IN:
         return fresh
     grown.sort(key=lambda file: file.record.bytes)
@@ -143,11 +166,23 @@ def _open(files: list[LiveFile], ledger: Ledger) -> list[LiveFile]:
     return alike if len(alike) >= FAN_IN else []
 
 
-def _closed(files: list[LiveFile], *, everything: bool) -> list[LiveFile]:
-    """Of a closed month: all files that are not full, where that is worth it."""
+def _like(files: list[LiveFile], share: float) -> list[LiveFile]:
+    """The smaller ones of the files: none of them has more than `share` of the bytes of all that are smaller."""
+    chosen = sorted(files, key=lambda file: file.record.bytes)
+    total = sum(file.record.bytes for file in chosen)
+    while chosen and chosen[-1].record.bytes > share * (total := total - chosen[-1].record.bytes):
+        chosen.pop()
+    return chosen
+
+
+def _closed(files: list[LiveFile], closed_at: datetime | None, *, everything: bool) -> list[LiveFile]:
+    """Of a closed month: all files that are not full, once, and again where what came late makes it worth it."""
     left = [file for file in files if file.record.bytes < FULL * MOST_BYTES]
     if len(left) < 2:
         return []
     sizes = sorted(file.record.bytes for file in left)
-    worth = everything or len(left) > FEW or sum(sizes[:-1]) * SHARE >= sizes[-1]
+    was_closed = closed_at is not None and any(
+        file.operation == "compact" and moment_of(file.at) >= closed_at for file in files
+    )
+    worth = everything or not was_closed or len(left) > FEW or sum(sizes[:-1]) * SHARE >= sizes[-1]
     return left if worth else []

@@ -132,7 +132,7 @@ def record_findings(
     """Commit those of `findings` that the ledger does not hold yet, and return them; nothing where all are known."""
     from trailkeep.store.writer import Commit
 
-    known = known_findings(writer.ledger.entries)
+    known = writer.ledger.findings
     new = {each.finding_id: each for each in reversed(findings) if each.finding_id not in known.by_id}
     recorded = [each for each in findings if new.get(each.finding_id) is each]
     if recorded:
@@ -152,7 +152,7 @@ def mute_findings(
     writer: Writer, written: Sequence[str], *, reason: str, until: datetime | None, started_at: datetime
 ) -> list[Recorded]:
     """Commit that these recorded findings are muted. Raises UsageError where there is none of an id."""
-    known = known_findings(writer.ledger.entries)
+    known = writer.ledger.findings
     found = [known.find(each) for each in dict.fromkeys(written)]
     until_text = None if until is None else format_time(until)
     _note(writer, found, reason, started_at, muted=True, until=until_text)
@@ -163,7 +163,7 @@ def unmute_findings(
     writer: Writer, written: Sequence[str], *, reason: str | None, started_at: datetime
 ) -> list[Recorded]:
     """Commit that these findings are no longer muted. Raises UsageError where one is not."""
-    known = known_findings(writer.ledger.entries)
+    known = writer.ledger.findings
     found = [known.find(each) for each in dict.fromkeys(written)]
     for each in found:
         if known.mute_of(each.finding.finding_id, started_at) is None:
@@ -196,7 +196,7 @@ def begin_targets(writer: Writer, targets: Iterable[str], *, at: datetime) -> li
     """
     from trailkeep.store.writer import Commit
 
-    begun = known_findings(writer.ledger.entries).begun
+    begun = writer.ledger.findings.begun
     new = [target for target in dict.fromkeys(targets) if target not in begun]
     if new:
         records = [seal.DeliveryRecord(target=target, finding_ids=[], at=format_time(at)) for target in new]

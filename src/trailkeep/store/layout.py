@@ -56,6 +56,12 @@ def staging_name(seq: int, run: str) -> str:
     return f"{seq:08d}-{run}"
 
 
+def staging_seq(name: str) -> int | None:
+    """The number of the entry whose staging folder may have this name; None where that is no such name."""
+    digits = name.partition("-")[0]
+    return int(digits) if 8 <= len(digits) <= 18 and digits.isascii() and digits.isdigit() else None
+
+
 def staged_name(index: int, path: str) -> str:
     """The name in the staging folder of the entry's file number `index`."""
     return f"{index:04d}-{path.rpartition('/')[2]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from trailkeep.store.outdated import outdated_rows
 from trailkeep.store.recovery import matches
 from trailkeep.store.segments import digests_around, raw_digests, rows_from
 from trailkeep.store.writer import Commit, NewRows
-from trailkeep.timespan import format_time, parse_moment
+from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trailkeep.store.archive import Archive, Ledger, LiveFile
+    from trailkeep.store.ledger import Hold
     from trailkeep.store.writer import Writer
 
 PURGED_TABLES = (*(table.name for table in EVENT_TABLES.values()), REVISIONS.name, QUARANTINE.name)
@@ -112,12 +112,9 @@ def purge(writer: Writer, plan: PurgePlan, *, reason: str, started_at: datetime)
     return entry
 
 
-def hold_on(ledger: Ledger) -> seal.Entry | None:
-    """The entry that forbids purging, or None where nothing does."""
-    for entry in reversed(ledger.entries):
-        if entry.hold is not None:
-            return entry if entry.hold == "set" else None
-    return None
+def hold_on(ledger: Ledger) -> Hold | None:
+    """Who forbids purging, when and why, or None where nothing does."""
+    return ledger.hold if ledger.hold is not None and ledger.hold.hold == "set" else None
 
 
 def set_hold(writer: Writer, *, reason: str, started_at: datetime) -> seal.Entry:
@@ -176,19 +173,18 @@ def _rest(archive: Archive, cut: Cut, before: datetime) -> NewRows:
 
 def _spans(ledger: Ledger, cuts: list[Cut], before: datetime) -> list[seal.CoverageRecord]:
     """Every stream that loses rows, from the first moment known of it."""
-    known: dict[_Key, list[datetime]] = defaultdict(list)
-    for entry in ledger.entries:
-        spans: list[seal.CoverageRecord | seal.StreamRecord] = [*entry.coverage, *entry.unreadable, *entry.streams]
-        for span in spans:
-            if span.start:
-                known[span.organization_id, span.kind, span.region].append(parse_moment(span.start))
+    known = {
+        (stream.organization_id, str(stream.kind), stream.region): [claims.known_from]
+        for stream, claims in ledger.streams.items()
+        if claims.known_from is not None
+    }
     first: dict[_Key, datetime] = {}
     for cut in cuts:
         kind = _KINDS.get(cut.file.table)
         if kind is not None:
             partition = cut.file.partition
             key = (partition.get("organization_id", ""), kind, partition.get("region", ""))
-            first[key] = min([cut.file.first, *known[key], *([first[key]] if key in first else [])])
+            first[key] = min([cut.file.first, *known.get(key, ()), *([first[key]] if key in first else [])])
     return [
         seal.CoverageRecord(
             organization_id=organization, kind=kind, region=region, start=format_time(start), end=format_time(before)

@@ -38,10 +38,16 @@ class Leftover:
 
 def leftovers(root: Path, ledger: Ledger) -> list[tuple[Path, seal.Entry | None]]:
     """What is in the staging folder, in order, each with the entry that it belongs to."""
-    committed = {layout.staging_name(entry.seq, entry.run): entry for entry in ledger.entries}
     staging = root / layout.STAGING
     found = sorted(staging.iterdir()) if staging.is_dir() else []
-    return [(left, committed.get(left.name) if not left.is_symlink() else None) for left in found]
+    return [(left, _entry_of(left.name, ledger) if not left.is_symlink() else None) for left in found]
+
+
+def _entry_of(name: str, ledger: Ledger) -> seal.Entry | None:
+    """The entry whose staging folder has this name; None where none was committed. Raises ArchiveDamaged."""
+    seq = layout.staging_seq(name)
+    entry = ledger.entry(seq) if seq is not None else None
+    return entry if entry is not None and layout.staging_name(entry.seq, entry.run) == name else None
 
 
 def recover(disk: Disk, root: Path, ledger: Ledger) -> list[Leftover]:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from trailkeep.errors import ArchiveDamaged, ArchiveMissing, UsageError
 from trailkeep.schema import STORED_TABLES
-from trailkeep.store import layout, recovery
+from trailkeep.store import layout, recovery, remembered
 from trailkeep.store.archive import Archive, Ledger
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
 from trailkeep.store.lock import ArchiveLock
@@ -111,6 +111,8 @@ class _Repair:
         lock.acquire()
         try:
             whole = self._mend_what_writers_need()
+            # What follows rests on the entries alone.
+            remembered.forget(self._disk, self._root)
         finally:
             lock.release()
         if whole:

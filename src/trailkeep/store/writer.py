@@ -6,7 +6,7 @@ import contextlib
 import platform
 import socket
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from trailkeep import __version__, seal
 from trailkeep.errors import ArchiveDamaged, StoreError
-from trailkeep.store import layout, recovery
+from trailkeep.store import layout, recovery, remembered
 from trailkeep.store.archive import Archive, Ledger, describe_archive
 from trailkeep.store.disk import DIRECTORY_MODE, PRIVATE_MODE, SEGMENT_MODE, Disk, store_errors
 from trailkeep.store.lock import ArchiveLock, os_user
@@ -24,13 +24,15 @@ from trailkeep.store.segments import build_segment, raw_digests
 from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+    from trailkeep.pivots.keeping import Segment
     from trailkeep.schema import Table
+    from trailkeep.store.archive import LiveFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +82,25 @@ class Writer:
     The folder is made an archive if it is none yet; what an earlier writer left unfinished is mended first.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], datetime], disk: Disk | None = None, run: str | None = None):
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], datetime],
+        disk: Disk | None = None,
+        run: str | None = None,
+        remember_every: int = remembered.EVERY,
+    ) -> None:
         self.path = path
         self.run = run or uuid4().hex
         self.archive: Archive
         self.ledger: Ledger
         self._clock = clock
+        self._remember_every = remember_every
         self._disk = disk or Disk()
         self._lock = ArchiveLock(path, clock)
+        self._cache_dropped = False
+        """The index is left to the next writer."""
         self._unsettled = False
         """A commit has failed: what is on the disk may differ from what `ledger` says."""
         self.recovered: list[recovery.Leftover] = []
@@ -112,7 +125,12 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        try:
+            if kind is None:
+                self._remember()
+                self._mend_index()
+        finally:
+            self._lock.release()
 
     def commit(self, commit: Commit) -> seal.Entry:
         """Make `commit` the ledger's next entry.
@@ -123,11 +141,13 @@ class Writer:
         """
         if self._unsettled:
             with store_errors("cannot mend what the commit before left unfinished"):
-                self.ledger = self.archive.ledger()
+                self.ledger = self.archive.ledger_to_write()
                 self.recovered += recovery.recover(self._disk, self.path, self.ledger)
         self._unsettled = True
         entry = self._commit(commit, self.next_seq)
         self._unsettled = False
+        self._remember()
+        self._index(entry)
         return entry
 
     @property
@@ -139,6 +159,48 @@ class Writer:
         """Delete what was derived from the archive's rows; it is rebuilt when it is needed."""
         with store_errors("cannot delete the archive's cache"):
             self._disk.remove_tree(self.path / layout.CACHE)
+        self._cache_dropped = True
+        self.ledger.remembered = 0
+
+    def _remember(self) -> None:
+        """Put the ledger's fold into the cache, where enough has come since that was done; no error where it cannot."""
+        seq = self.ledger.head.seq if self.ledger.head else 0
+        if not self._unsettled and seq - self.ledger.remembered >= self._remember_every:
+            remembered.remember(self._disk, self.path, self.ledger)
+
+    def _index(self, entry: seal.Entry) -> None:
+        """Make the pivot index of the segments that an entry has added; no error where it cannot."""
+        added = [self.ledger.live[record.path] for record in entry.files_added]
+        if segments := self._indexed(added):
+            from trailkeep.pivots import keeping
+
+            keeping.extend(self._disk, self.path / layout.CACHE, self.archive.archive_id, segments)
+
+    def _mend_index(self) -> None:
+        """Make what is missing of the pivot index, and drop what is damaged or of segments that are gone."""
+        if self._unsettled or self._cache_dropped or self.ledger.head is None:
+            return
+        from trailkeep.pivots import keeping
+
+        cache = self.path / layout.CACHE
+        if (segments := self._indexed(self.ledger.live.values())) or (cache / keeping.FOLDER).is_dir():
+            keeping.mend(self._disk, cache, self.archive.archive_id, segments, turn=self.ledger.head.seq)
+
+    def _indexed(self, files: Iterable[LiveFile]) -> list[Segment]:
+        """Those of the files that have a pivot index."""
+        from trailkeep.pivots.keeping import Segment, is_indexed
+
+        return [
+            Segment(
+                table=file.table,
+                sha256=file.record.sha256,
+                rows=file.record.rows,
+                first=file.first,
+                locate=partial(self.archive.locate, file),
+            )
+            for file in files
+            if is_indexed(file.table)
+        ]
 
     @property
     def _staging(self) -> Path:
@@ -226,7 +288,7 @@ class Writer:
         # Whoever made these names may have died before they were durable.
         self._disk.sync_directory(self.path)
         self.archive = Archive.open(self.path)
-        self.ledger = self.archive.ledger()
+        self.ledger = self.archive.ledger_to_write()
         self.recovered = recovery.recover(self._disk, self.path, self.ledger)
         if self.ledger.head is None:
             with contextlib.suppress(PermissionError):

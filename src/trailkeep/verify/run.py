@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from trailkeep.errors import UsageError
+from trailkeep.errors import ArchiveDamaged, ArchiveTooNew, UsageError
 from trailkeep.schema import EVENT_TABLES, STORED_TABLES
-from trailkeep.store import Head, layout
+from trailkeep.store import Archive, Head, layout, remembered
 from trailkeep.store.disk import store_errors
 from trailkeep.timespan import Span, parse_moment
 from trailkeep.verify import strangers
@@ -117,6 +117,7 @@ class _Work:
     def run(self, signers: Sequence[Signer] | None) -> Verification:
         self.chain = walk(self.folder, self.findings)
         self.check_head()
+        self.check_cache()
         signed = check_signatures(self.folder, self.chain, signers, self.findings)
         chosen = [file for file in self.chain.live.values() if self.span is None or _touches(file, self.span)]
         sound = self.check_files(chosen)
@@ -157,6 +158,19 @@ class _Work:
             self.findings.problem(path, Kind.HEAD, f"entry {expected.seq} was expected and is missing: {end}")
         elif found != expected.sha256:
             self.findings.problem(path, Kind.HEAD, "hash value does not match the expected head")
+
+    def check_cache(self) -> None:
+        """Whether what readers take the ledger to say, without reading all of it, is what it says."""
+        if self.chain.archive_id is None or not self.chain.is_whole:
+            return
+        try:
+            false = Archive(self.folder.root, self.chain.archive_id).remembers_falsely()
+        except (ArchiveDamaged, ArchiveTooNew):
+            return  # said where the entry was read
+        if false:
+            path = f"{layout.CACHE}/{remembered.NAME}"
+            words = "it is not what the entries add up to, and readers rely on it: delete it, it is made anew"
+            self.findings.problem(path, Kind.CONTENT, words)
 
     def check_files(self, chosen: list[LiveFile]) -> list[LiveFile]:
         """Hash every file; those whose bytes are what the ledger says."""

@@ -1,0 +1,120 @@
+"""Planning a statement over stand-ins for the event tables, so that it is known which of their files it needs."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from trailkeep import schema
+from trailkeep.catalog import views
+from trailkeep.catalog.conditions import RESOURCE, RESOURCE_IDS
+from trailkeep.catalog.pushed import Stand, conditions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import duckdb
+
+    from trailkeep.catalog.conditions import Conditions
+
+_SKIPPED = (
+    # What is known of empty tables would leave nothing of most plans.
+    "statistics_propagation, compressed_materialization, "
+    # These read a table a second time without its conditions.
+    "late_materialization, top_n_window_elimination, window_self_join, common_subplan, "
+    # And these take time, and push nothing down.
+    "join_order, build_side_probe_side, reorder_filter, column_lifetime, join_filter_pushdown, row_group_pruner"
+)
+"""The engine's optimizers that are left out."""
+
+CHANGED_VIEWS = frozenset({"parts.every_event", "main.events", "main.event_resources"})
+"""The views that have another text meanwhile."""
+
+_ADDED = {RESOURCE_IDS: "VARCHAR[]", RESOURCE: schema.engine_type(schema.RESOURCE), "position": "BIGINT"}
+"""What the stand-ins have besides the tables' columns, and the types."""
+
+_EVERY = "resources, raw"
+_IDS = "list_transform(e.resources, lambda r: r.id)"
+_APART = 'unnest(resources) AS resource, unnest(range(1, len(resources) + 1)) AS "position"'
+_WITHOUT = "EXCLUDE (id, resources, raw"
+"""The passages of the views that are changed: what they take of each table, the ids, and the lists taken apart."""
+
+
+class Rehearsal:
+    """Empty tables in place of the event tables, with names for their columns that nobody can guess.
+
+    The ids of an event's resources, and each resource, are columns of their own here: the engine then tells conditions
+    on them, which it does not push through what takes the lists apart.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[schema.Table]) -> None:
+        self.tables = tables
+        """Those that are stood in for."""
+        self._connection = connection
+        self._secret = f"s{secrets.token_hex(8)}_"
+        self._stands = {table.name: self._stand(table) for table in tables}
+
+    def begin(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Create the stand-ins; gives the views' texts as they are to be until the end."""
+        for table in self.tables:
+            stand = self._stands[table.name]
+            types = {**_types(table), **_ADDED}
+            columns = ", ".join(f"{name} {types[column]}" for name, column in stand.columns.items())
+            self._connection.execute(f"CREATE TABLE {stand.name} ({columns})")
+        return {name: self._changed(name, text) for name, text in texts.items()}
+
+    def selection(self, table: schema.Table, *more: str) -> str:
+        """The rows of the stand-in under the table's own names, and these columns more."""
+        stand = self._stands[table.name]
+        wanted = {*_types(table), *more}
+        selected = ", ".join(
+            f"{name} AS {views.name_of(column)}" for name, column in stand.columns.items() if column in wanted
+        )
+        return f"SELECT {selected} FROM {stand.name}"  # noqa: S608 - our own names
+
+    def conditions(self, sql: str, parameters: Mapping[str, Any]) -> Conditions:
+        """What the statement asks of each of the tables; nothing where the engine cannot plan it.
+
+        Begins a transaction, and leaves it open: `now()` is the same moment until it ends.
+        """
+        import duckdb
+
+        connection = self._connection
+        connection.execute(f"SET disabled_optimizers = {views.quote(_SKIPPED)}")
+        connection.execute("BEGIN")
+        try:
+            row = connection.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchone()
+            plan = str(row[1]) if row else "[]"
+        except duckdb.Error:
+            # It fails again where it is run, and says why then.
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN")
+            plan = '[{"name": "?"}]'
+        connection.execute("RESET disabled_optimizers")
+        return conditions_of(plan, list(self._stands.values()))
+
+    def _stand(self, table: schema.Table) -> Stand:
+        return Stand(
+            table=table.name,
+            name=f"parts.{self._secret}{table.name}",
+            columns={f"{self._secret}{column}": column for column in (*_types(table), *_ADDED)},
+            time=table.time,
+        )
+
+    def _changed(self, name: str, text: str) -> str:
+        if name == "parts.every_event":
+            for table in self.tables:
+                rows = self.selection(table, *_ADDED)
+                text = text.replace(f"FROM main.{table.name}", f"FROM ({rows})")
+            return text.replace(_EVERY, f"{_EVERY}, {', '.join(map(views.name_of, _ADDED))}")
+        if name == "main.events":
+            return text.replace(_IDS, f"e.{RESOURCE_IDS}")
+        if name == "main.event_resources":
+            return text.replace(_APART, f'{RESOURCE}, "position"').replace(_WITHOUT, f"{_WITHOUT}, {RESOURCE_IDS}")
+        return text
+
+
+def _types(table: schema.Table) -> dict[str, str]:
+    typed = {column.name: schema.engine_type(column.type) for column in table.columns}
+    return typed | dict.fromkeys(views.partition_columns(table), "VARCHAR")
