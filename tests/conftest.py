@@ -40,10 +40,10 @@ def lives(process: str) -> bool:
 
 # Whoever says where, is heeded; the workers of a run are told by the process that starts them.
 if "TMPDIR" not in os.environ and in_memory(MEMORY):
-    for left in MEMORY.glob("trailkeep-tests-*-*"):
-        if not lives(left.name.split("-")[2]):
+    for left in MEMORY.glob("tk-*-*"):
+        if not lives(left.name.split("-")[1]):
             shutil.rmtree(left, ignore_errors=True)  # of a run that was killed
-    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"trailkeep-tests-{os.getpid()}-", dir=MEMORY)
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"tk-{os.getpid()}-", dir=MEMORY)
     atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)
 
 # What queries remember belongs to this run alone, and goes with it.

@@ -87,3 +87,5 @@ SELECT a.id FROM api_events a, system_events b WHERE a.month = b.month AND a.mon
 SELECT a.id FROM api_events a JOIN system_events b ON a.recorded_at < b.recorded_at AND b.recorded_at < '2025-04-01'
 SELECT e.raw->>'$.id' FROM events e WHERE e.raw->>'$.recorded_at' > '2025-12-01'
 SELECT struct_pack(recorded_at := id).recorded_at AS x FROM api_events WHERE struct_pack(month := region).month = 'fr-par'
+SELECT id FROM api_events WHERE current_setting('disabled_optimizers') = '' OR month = '2025-05'
+SELECT id FROM events WHERE "Current_Setting"('lock_configuration')::VARCHAR = 'true' OR month = '2025-05'

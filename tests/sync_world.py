@@ -259,13 +259,15 @@ class World:
 
 
 class OnPage(Silent):
-    """Does something whenever a page was taken in."""
+    """Does something whenever a page was taken in, or one with events."""
 
-    def __init__(self, action: Callable[[], object]) -> None:
+    def __init__(self, action: Callable[[], object], *, with_events: bool = False) -> None:
         self.action = action
+        self.with_events = with_events
 
-    def advance(self, *_page: object) -> None:
-        self.action()
+    def advance(self, _stream: str, _seconds: float, events: int) -> None:
+        if events or not self.with_events:
+            self.action()
 
 
 def columns_of(table: str) -> list[str]:

@@ -93,7 +93,7 @@ def test_without_any_source_every_value_is_the_declared_default(machine: Machine
     assert settings.regions == ("fr-par", "nl-ams", "pl-waw")
     assert settings.kinds == KINDS
     assert settings.overlap == timedelta(hours=1)
-    assert settings.concurrency == 8
+    assert settings.concurrency == 16
     assert settings.api_url == "https://api.scaleway.com"
     assert settings.warnings == ()
 

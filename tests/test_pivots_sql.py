@@ -151,6 +151,26 @@ def test_an_index_or_none_or_a_damaged_one_gives_the_same_rows(
     assert rows_of(states[state], sql)[0] == expected
 
 
+AGENTS = ["a\nb", "a\n\nb", "\n\n", "\n", "x\r\n\r\ny", " a \n\n b ", "it's", "a' OR ('", "é", "a\tb", "\\n", "%"]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """An event a month, each of a user agent that is hard to write down."""
+    archives = Archives(tmp_path_factory.mktemp("odd") / "data")
+    for month, agent in enumerate(AGENTS):
+        archives.api(START + timedelta(days=31 * month), "Method", user_agent=agent)
+    archives.commit()
+    return Archive.open(archives.path)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("condition", ["= $v", "IN ($v, 'y')", "BETWEEN $v AND $v || 'a'"])
+def test_whatever_a_value_is_made_of_its_rows_are_found(odd: Archive, agent: str, condition: str) -> None:
+    rows, _files = rows_of(odd, f"SELECT user_agent FROM api_events WHERE user_agent {condition}", {"v": agent})
+    assert {"user_agent": agent} in rows
+
+
 # Engines that are kept
 
 

@@ -287,8 +287,8 @@ READ_AS = {
     ),
     "list_contains(s_resource_ids, 'x')": (Box(texts={"resource_ids": Texts(among=frozenset("x"))}),),
     "(struct_extract(s_resource, 'id') = 'x')": (Box(texts={"resource_ids": Texts(among=frozenset("x"))}),),
-    "(s_region = 'a')\n(s_id = 'b\nc')": (
-        Box(texts={"region": Texts(among=frozenset("a")), "id": Texts(among=frozenset({"b\nc"}))}),
+    "(s_region = 'a')\n(s_id = 'b c')": (
+        Box(texts={"region": Texts(among=frozenset("a")), "id": Texts(among=frozenset({"b c"}))}),
     ),
     "((s_region = 'a') AND (s_region = 'b'))": (),
 }
@@ -301,6 +301,10 @@ NOT_READ = [
     "((s_region = 'a') IS DISTINCT FROM false)",
     "((s_region = 'a') = (s_id = 'b'))",
     "(s_region = 'a'::BLOB)",
+    # Of a text's lines the engine leaves out those that are empty.
+    "(s_region = 'a\nb')",
+    "(s_region IN ('a', '\n'))",
+    "(s_region >= '\na')",
     "(s_region = NULL)",
     "(s_region IN ('a', NULL))",
     "(s_recorded_at > 'infinity'::TIMESTAMP)",

@@ -690,6 +690,20 @@ class TestLife:
         assert done.returncode == 0, done.stderr
         assert done.stdout == "stopped []\n[{'n': 5}]\n"
 
+    def test_ctrl_c_that_meets_the_start_of_the_thread_stops_it_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        start = threading.Thread.start
+
+        def interrupted(thread: threading.Thread) -> None:
+            monkeypatch.undo()
+            threading.Timer(0.2, start, [thread]).start()
+            raise KeyboardInterrupt
+
+        stop, seen = Stop(), threading.Event()
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Worker(stop, None).run(lambda: stop.stopped and seen.set())
+        assert seen.wait(10)
+
 
 class TestShown:
     HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e\n$x$ &amp; \"'"

@@ -285,4 +285,7 @@ def _constant(nodes: Any) -> str | None:
     node = nodes[0] if isinstance(nodes, list) and len(nodes) == 1 else nodes
     if not isinstance(node, str) or not node.startswith("'"):
         return None
+    if "\n" in node:
+        # The engine tells a text by its lines, and leaves out those that are empty.
+        return None
     return node[1:-1].replace("''", "'")

@@ -16,13 +16,13 @@ from concurrent.futures import TimeoutError as NotInTime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-import pyarrow as pa
-
 from trailkeep.events.converter import receive_columns, send_events
 from trailkeep.events.rows import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from trailkeep.streams import Kind
 
@@ -113,7 +113,12 @@ class Aside:
             return Columns(kind, raws)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside")
-        return Columns(kind, raws, self._threads.submit(self._ask, kind, raws), self.give_up)
+        try:
+            asked = self._threads.submit(self._ask, kind, raws)
+        except RuntimeError:  # the system gives this process no further thread
+            self.give_up()
+            return Columns(kind, raws)
+        return Columns(kind, raws, asked, self.give_up)
 
     def give_up(self) -> None:
         """End the further process, and start none again."""
@@ -142,13 +147,18 @@ class Aside:
         try:
             if self._process is None:
                 self._process = _start()
+                if not self._useful:  # it was given up while it started
+                    self._process.kill()
             asking, answering = _pipes(self._process)
             send_events(asking, kind, raws)
             columns = receive_columns(answering)
-        except (OSError, EOFError, ValueError, pa.ArrowException):
+        except Exception:  # noqa: BLE001 - whatever it is: the next answer might be to what is asked now
             self.give_up()
             return None
-        return columns if columns is None or columns.num_rows == len(raws) else None
+        if columns is not None and columns.num_rows != len(raws):
+            self.give_up()
+            return None
+        return columns
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -39,13 +39,15 @@ class Worker:
         """
         done: SimpleQueue[_Outcome] = SimpleQueue()
         thread = threading.Thread(target=self._work, args=(task, done), name="trailkeep query", daemon=True)
-        thread.start()
         try:
+            # Starting waits for the thread, which a Ctrl-C may meet: then it may be about to begin.
+            thread.start()
             value, error = self._wait(done)
         except BaseException:
+            self._stop()
             while thread.is_alive() and not self._stop.overdue():
-                self._stop()
                 thread.join(_LOOK_EVERY_SECONDS)
+                self._stop()
             raise
         if error is not None:
             raise error

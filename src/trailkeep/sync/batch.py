@@ -69,6 +69,8 @@ class _StreamBatch:
 
     def let_go(self) -> None:
         """Hold no event any more: their rows hold them twice as it is."""
+        for part in self.parts:
+            part.columns.forget()
         self.arrivals.clear()
         self.parts.clear()
         self.loose.clear()
