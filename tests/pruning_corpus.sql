@@ -88,4 +88,4 @@ SELECT a.id FROM api_events a JOIN system_events b ON a.recorded_at < b.recorded
 SELECT e.raw->>'$.id' FROM events e WHERE e.raw->>'$.recorded_at' > '2025-12-01'
 SELECT struct_pack(recorded_at := id).recorded_at AS x FROM api_events WHERE struct_pack(month := region).month = 'fr-par'
 SELECT id FROM api_events WHERE current_setting('disabled_optimizers') = '' OR month = '2025-05'
-SELECT id FROM events WHERE "Current_Setting"('lock_configuration')::VARCHAR = 'true' OR month = '2025-05'
+SELECT id FROM api_events WHERE "Current_Setting"('lock_configuration')::VARCHAR = 'true' OR month = '2025-05'

@@ -7,17 +7,23 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archives import Archives, a_resource, an_id
 from trailkeep import Archive as Opened
+from trailkeep import schema
 from trailkeep.analysis import Question, Stop, open_result
 from trailkeep.catalog import Limits
 from trailkeep.catalog.warm import Engines
 from trailkeep.errors import ArchiveDamaged, QueryError
 from trailkeep.pivots import keeping
+from trailkeep.pivots.file import Unusable
+from trailkeep.pivots.hashing import Hasher
+from trailkeep.pivots.occurrences import stretches_of
 from trailkeep.store import Archive, layout
 
 if TYPE_CHECKING:
@@ -169,6 +175,35 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def test_whatever_a_value_is_made_of_its_rows_are_found(odd: Archive, agent: str, condition: str) -> None:
     rows, _files = rows_of(odd, f"SELECT user_agent FROM api_events WHERE user_agent {condition}", {"v": agent})
     assert {"user_agent": agent} in rows
+
+
+def test_the_first_and_the_last_moment_that_there_are(tmp_path: Path) -> None:
+    archives = Archives(tmp_path / "data")
+    for month in range(4):
+        archives.api(START + timedelta(days=31 * month), "Method", request_id=an_id("another"))
+    ends = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    for number, moment in enumerate(ends):
+        archives.api(moment, "Method", request_id=an_id(f"request {number}"))
+    archive = archives.commit()
+    for number, moment in enumerate(ends):
+        sql = "SELECT recorded_at FROM api_events WHERE request_id = $v AND recorded_at <= $at"
+        rows, _files = rows_of(archive, sql, {"v": an_id(f"request {number}"), "at": moment})
+        assert rows == [{"recorded_at": moment.replace(tzinfo=None)}]
+
+
+@pytest.mark.parametrize("days", [[1, 3, 2], [3, 1], [1, None]])
+def test_rows_that_are_not_sorted_by_time_get_no_index(tmp_path: Path, days: list[int | None]) -> None:
+    # A stretch of rows would not be the span of time from its first row to its last one.
+    rows = [
+        {"id": "x", "recorded_at": None if day is None else datetime(2025, 1, day), "request_id": "r"}  # noqa: DTZ001
+        for day in days
+    ]
+    columns = [(each.name, each.type) for each in schema.API_EVENTS.columns]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(columns)), path)
+    for block_rows in (1, 8192):
+        with pytest.raises(Unusable):
+            stretches_of(path, "api_events", Hasher("a"), block_rows)
 
 
 # Engines that are kept

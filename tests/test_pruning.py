@@ -161,6 +161,12 @@ def test_only_files_of_use_are_opened(archive: Archive, whole: Catalog, sql: str
     )
 
 
+def test_a_plan_too_deep_to_be_read_leaves_out_nothing(archive: Archive, whole: Catalog) -> None:
+    steps = (f", a{step} AS (SELECT id FROM a{step - 1} LIMIT {1000 - step})" for step in range(1, 600))
+    sql = f"WITH a0 AS (SELECT id FROM api_events WHERE month = '2025-05'){''.join(steps)} SELECT id FROM a599"
+    assert same(archive, whole, sql) == {"api_events": 2 * MONTHS}
+
+
 def test_an_explain_opens_what_its_query_does(archive: Archive) -> None:
     assert opened(archive, f"EXPLAIN SELECT id FROM api_events WHERE {MAY}", {})[1] == API
 

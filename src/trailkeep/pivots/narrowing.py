@@ -32,6 +32,7 @@ _MOST_COMPARED = 128
 """Spans of one condition that are compared with those of another."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = microseconds(datetime.max.replace(tzinfo=UTC))
 _Ends = list[tuple[int, int]]
 """Spans, both ends inclusive, in microseconds; sorted and apart."""
 
@@ -204,7 +205,8 @@ def _spans(ends: _Ends, file: File) -> tuple[Span, ...] | None:
     """The spans, few of them; None where they are more than half of the file's."""
     few = joined_to(ends, MOST_SPANS)
     length = microseconds(file.last) - microseconds(file.first)
-    if 2 * sum(last - first for first, last in few) > length:
+    # After the last moment that there is none can be said, and a span ends with one.
+    if 2 * sum(last - first for first, last in few) > length or few[-1][1] >= _LATEST:
         return None
     return tuple(Span(_moment(first), _moment(last + 1)) for first, last in few)
 

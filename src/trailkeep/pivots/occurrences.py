@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from trailkeep.pivots.file import Unusable
 from trailkeep.pivots.kinds import COLUMNS, LOGIN_USER, RESOURCE_IDS
 
 if TYPE_CHECKING:
@@ -46,18 +47,28 @@ class Stretches:
 def stretches_of(path: Path, table: str, hasher: Hasher, block_rows: int = BLOCK_ROWS) -> dict[str, Stretches]:
     """The stretches of a segment, by kind, sorted by the hash, which is the key.
 
-    Raises ArrowException and OSError for a file that cannot be read.
+    Raises ArrowException and OSError for a file that cannot be read, and Unusable for one whose rows are in no order.
     """
     parts: dict[str, list[Stretches]] = {kind: [] for kind in COLUMNS[table].values()}
-    start = 0
+    start, latest = 0, None
     for rows in batches(path, table, _BATCH_BLOCKS * block_rows):
         times = rows["recorded_at"].cast(pa.int64())
+        # Or else a stretch's first row and last one would not say when it is.
+        if times.null_count or not _rises(times, latest):
+            raise Unusable("its rows are not sorted by time")
+        latest = times[-1] if len(times) else latest
         for column, kind in COLUMNS[table].items():
             values, where = _held(rows, column)
             if len(values):
                 parts[kind].append(_of_batch(values, where, times, pc.divide(pc.add(where, start), block_rows), hasher))
         start += rows.num_rows
     return {kind: _joined(each) for kind, each in parts.items() if each}
+
+
+def _rises(times: pa.Array, after: pa.Scalar | None) -> bool:
+    if len(times) and after is not None and times[0].as_py() < after.as_py():
+        return False
+    return not pc.any(pc.less(times[1:], times[:-1])).as_py()
 
 
 def columns_of(table: str) -> list[str]:
