@@ -149,6 +149,25 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 # What a run says
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "2>&-", "0<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_before_the_start_is_written_to_nowhere(shell: Shell, closed: str) -> None:
+    for arguments in ("sync", "query none"):
+        script = f'"$0" -c "from trailkeep.cli import main; main()" {arguments} {closed}'
+        done = subprocess.run(
+            ["bash", "-c", script, sys.executable],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=shell.directory,
+            env=shell.environment(),
+        )
+        shell.heard(done.stdout, done.stderr)
+        assert done.returncode == (0 if arguments == "sync" else 2)
+        if arguments != "sync":
+            assert done.stdout == ""
+    shell.check_truth()
+
+
 def test_a_sync_prints_a_summary_and_nothing_else(shell: Shell) -> None:
     done = shell.run("sync")
     assert (done.code, done.stderr) == (0, "")

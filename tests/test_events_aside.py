@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pytest
 
 from trailkeep.events import Aside, aside, columns_of
 from trailkeep.streams import KINDS, Kind
+from trailkeep.sync.batch import _Part, _StreamBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +115,14 @@ def test_a_process_that_does_not_start_or_talks_nonsense_is_done_without(
     beside: Aside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = columns_of("api", HOSTILE).to_pylist()
-    for code in ("raise SystemExit(3)", "import sys; sys.stdout.write('x' * 100)", "import sys; sys.stdin.read(10)"):
+    for code in (
+        "raise SystemExit(3)",
+        "import sys; sys.stdout.write('x' * 100)",
+        "import sys; sys.stdin.read(10)",
+        # Lengths that no memory has, and that no number in C holds.
+        "import sys; sys.stdout.write('x' * 100); sys.stdout.flush(); sys.stdin.buffer.read()",
+        "import sys; sys.stdout.buffer.write(b'\\xff' * 100); sys.stdout.flush(); sys.stdin.buffer.read()",
+    ):
         monkeypatch.setattr(aside, "_CODE", code)
         broken = Aside(start_after=0)
         assert broken.columns("api", HOSTILE).result().to_pylist() == expected
@@ -122,6 +131,32 @@ def test_a_process_that_does_not_start_or_talks_nonsense_is_done_without(
     broken = Aside(start_after=0)
     assert broken.columns("api", HOSTILE).result().to_pylist() == expected
     broken.close()
+
+
+def test_where_there_is_no_further_thread_the_events_are_read_here(
+    beside: Aside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        asked = beside.columns("api", HOSTILE)
+    assert asked.result().to_pylist() == columns_of("api", HOSTILE).to_pylist()
+    assert beside.columns("api", HOSTILE).result().num_rows == len(HOSTILE)
+    assert beside.process_id is None
+
+
+def test_events_that_were_all_known_do_not_wait_to_be_read(beside: Aside) -> None:
+    process_id = started(beside)
+    os.kill(process_id, signal.SIGSTOP)
+    asked = [beside.columns("api", HOSTILE * 3) for _ in range(3)]
+    while asked[0]._asked is not None and not asked[0]._asked.running():
+        time.sleep(0.01)
+    futures = [each._asked for each in asked]
+    _StreamBatch(parts=[_Part([], each) for each in asked]).let_go()
+    os.kill(process_id, signal.SIGCONT)
+    assert [future is not None and future.cancelled() for future in futures] == [False, True, True]
 
 
 @pytest.mark.parametrize(

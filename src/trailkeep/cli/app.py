@@ -65,6 +65,7 @@ class _WithoutPandas:
 
 def main() -> None:
     """Run the command line and end the process with the documented exit code."""
+    _open_what_is_closed()
     sys.meta_path.insert(0, _WithoutPandas())
     code = _run()
     output.flush()
@@ -73,6 +74,17 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Lead the standard streams that were closed when this process was started (``2>&-``) from and to nowhere.
+
+    Otherwise what is said would be an error, or go to stdout, and a file of the archive would take the stream's number:
+    a library that complains would write into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _run() -> int:
