@@ -93,7 +93,9 @@ def questions(kind: str) -> tuple[str, str]:
     )
 
 
-def needles(archive: Archive, rounds: int) -> None:
+def needles(archive: Archive, rounds: int) -> dict[str, tuple[float, float]]:
+    """Print what each needle takes; for each kind its milliseconds, and those of the plain files over them."""
+    found: dict[str, tuple[float, float]] = {}
     ledger = archive.ledger()
     paths = sorted(str(archive.locate(file)) for file in ledger.files("api_events"))
     engine = duckdb.connect(config={"memory_limit": "1GiB"})
@@ -110,6 +112,7 @@ def needles(archive: Archive, rounds: int) -> None:
                 return [row["id"] for row in opened.sql(sql, {"v": value}).rows()]
 
             (theirs, theirs_cpu), (needle, needle_cpu) = measured(rounds, plain, ours)
+            found[kind] = needle, theirs / needle
             print(
                 f"  {kind:10} {needle:7.1f} ({needle_cpu:5.1f})   plain read_parquet {theirs:8.1f} ({theirs_cpu:7.1f})"
                 f"   1/{theirs / needle:.1f} (CPU 1/{theirs_cpu / needle_cpu:.1f})"
@@ -122,6 +125,7 @@ def needles(archive: Archive, rounds: int) -> None:
 
         [(wall, used)] = measured(rounds, look)
         print(f"  first and last of a {kind:10} {wall:7.1f} ({used:.1f}), of {len(files)} files")
+    return found
 
 
 def building(archive: Archive) -> None:
