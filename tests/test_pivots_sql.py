@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,10 +22,11 @@ from trailkeep.catalog import Limits
 from trailkeep.catalog.warm import Engines
 from trailkeep.errors import ArchiveDamaged, QueryError
 from trailkeep.pivots import keeping
-from trailkeep.pivots.file import Unusable
+from trailkeep.pivots.file import IndexFile, Unusable, encode
 from trailkeep.pivots.hashing import Hasher
 from trailkeep.pivots.occurrences import stretches_of
 from trailkeep.store import Archive, layout
+from trailkeep.verify import verify_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -338,3 +340,29 @@ def test_an_archive_that_may_not_be_written_to_is_read_alike(archive: Archive, t
     for sql, value, count, _files in NEEDLES[:4]:
         assert len(rows_of(copy, sql, {"v": value})[0]) == count
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "data").rglob("*")) == before
+
+
+def test_an_index_that_hides_a_row_is_found_by_a_deep_verification(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(archive.path, folder)
+
+    def of_the_index() -> list[str]:
+        problems = verify_archive(folder, deep=True).problems
+        return [problem.path for problem in problems if problem.path.startswith(layout.CACHE)]
+
+    assert not of_the_index()
+    needle = "SELECT id FROM api_events WHERE request_id = $v"
+    value = {"v": an_id("request 3 7")}
+    (path,) = rows_of(Archive.open(folder), needle, value)[1]
+    record = Archive.open(folder).ledger().live[path].record
+    place = keeping.place_of(folder / layout.CACHE, record.sha256)
+    assert place is not None
+    told = IndexFile(place, archive.archive_id, record.sha256).description
+    place.chmod(0o600)
+    place.write_bytes(encode(msgspec.structs.replace(told, kinds={}), b""))
+    assert rows_of(Archive.open(folder), needle, value)[0] == []  # what a forger could do
+    assert verify_archive(folder).is_valid
+    assert of_the_index() == [f".cache/pivots/{place.name}"]
+    # What readers do not take is nothing to worry about.
+    place.write_bytes(place.read_bytes()[:-1])
+    assert not of_the_index()

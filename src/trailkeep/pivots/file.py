@@ -144,6 +144,15 @@ class IndexFile:
         finally:
             os.close(descriptor)
 
+    def is_content(self, content: bytes) -> bool:
+        """Whether the file holds just these bytes; False where it is gone."""
+        try:
+            descriptor = self.open()
+        except (OSError, Unusable):
+            return False
+        with os.fdopen(descriptor, "rb") as stream:
+            return len(content) == self.state[0] and stream.read() == content
+
     def find(self, descriptor: int, kind: str, value: int) -> list[Occurrence]:
         """Where the value with this hash occurs. Raises Unusable."""
         lists = self.description.kinds.get(kind)

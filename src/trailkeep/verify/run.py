@@ -192,6 +192,7 @@ class _Work:
 
     def check_rows(self, sound: list[LiveFile]) -> None:
         """Read every file whose bytes are right, and compare its rows; then the ids of each stream's files."""
+        from trailkeep.verify.pivots import check_index
         from trailkeep.verify.rows import check_rows
 
         self.listener.begin("reading rows", sum(file.record.bytes for file in sound))
@@ -212,6 +213,8 @@ class _Work:
                 continue
             with opened[1] as stream:
                 checked = check_rows(stream, file, self.chain.entries[file.seq].operation)
+            if self.chain.archive_id is not None:
+                check_index(self.folder, self.chain.archive_id, file, opened[0], self.findings)
             self.rows_checked += checked.rows
             for reason in checked.reasons:
                 self.findings.problem(path, Kind.CONTENT, reason)
