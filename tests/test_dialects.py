@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SHIPPED = discover(query_folders((), directory=Path("/nonexistent")))
 
 
-STEP = int(os.environ.get("TRAILKEEP_DIALECT_STEP", "12"))
+STEP = int(os.environ.get("TRAILKEEP_DIALECT_STEP", "18"))
 """One of so many pairs of a query and a dialect is printed; 1 for all of them."""
 
 SOME = [

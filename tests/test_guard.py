@@ -128,7 +128,7 @@ def verdict(sql: str) -> str:
         return f"refused: {error.message}"
 
 
-STEP = int(os.environ.get("TRAILKEEP_GUARD_STEP", "2"))
+STEP = int(os.environ.get("TRAILKEEP_GUARD_STEP", "4"))
 """Of so many texts of the corpus one is given to both parsers; 1 for all of them."""
 
 

@@ -239,7 +239,7 @@ def play(history: History, said: list[tuple[str, dict[str, Any]]], numbers: list
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 @given(said=st.lists(steps(), max_size=25), seed=st.integers(0, 10**9), data=st.data())
 def test_a_reader_with_the_cache_knows_what_one_without_knows(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, dict[str, Any]]], seed: int, data: st.DataObject
@@ -290,7 +290,7 @@ def test_verify_compares_the_cache_with_the_entries(tmp_path: Path) -> None:
 # Damage, accidents and attacks
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=10 * settings().max_examples, deadline=None)
 @given(data=st.data())
 def test_a_damaged_cache_changes_no_answer(shared: History, data: st.DataObject) -> None:
     content = bytearray(remembered.encode(shared.archive.as_of(30).ledger()))

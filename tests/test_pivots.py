@@ -127,7 +127,7 @@ def a_file(folder: Path, table: str, rows: list[dict[str, Any]], name: str = "se
     return path
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(segment=_segments(), block_rows=st.integers(1, 9))
 def test_an_index_tells_of_every_value_when_and_how_often(
     tmp_path: Path, segment: tuple[str, list[dict[str, Any]]], block_rows: int

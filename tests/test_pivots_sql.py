@@ -148,7 +148,7 @@ _CONDITIONS = st.recursive(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(condition=_CONDITIONS, state=st.sampled_from(["none", "half", "flipped", "cut", "swapped"]))
 def test_an_index_or_none_or_a_damaged_one_gives_the_same_rows(
     states: dict[str, Archive], condition: str, state: str

@@ -265,7 +265,7 @@ SHAPES = [
     other=predicates,
     at=st.sampled_from([None, "2025-05-14T12:30:00", "2025-06-01T00:00:00+02:00", "9999-12-31"]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(shape=SHAPES[0], one="(t > $at OR ip = 'x''y')", other="true", at=None)
 def test_whatever_is_asked_no_row_is_left_out(
     archive: Archive, whole: Catalog, shape: str, one: str, other: str, at: str | None

@@ -55,7 +55,7 @@ def loaded() -> dict[str, SavedQuery]:
 
 
 QUERIES = loaded()
-STEP = int(os.environ.get("TRAILKEEP_DETERMINISM_STEP", "4"))
+STEP = int(os.environ.get("TRAILKEEP_DETERMINISM_STEP", "9"))
 """Of so many queries one is asked twice; 1 for all of them."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trailkeep.store import Head
 
-TIMES = int(os.environ.get("TRAILKEEP_TAMPERINGS", "600"))
+TIMES = int(os.environ.get("TRAILKEEP_TAMPERINGS", "400"))
 """How many changes are tried in all; `TRAILKEEP_TAMPERINGS=1000000` for an afternoon."""
 SEEDS = range(4)
 
