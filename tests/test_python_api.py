@@ -674,6 +674,8 @@ class TestLife:
     def test_ctrl_c_stops_the_query_and_nothing_else(self, folder: Path) -> None:
         program = (
             "import os, signal, sys, threading\n"
+            # Whoever runs the tests in the background may have it ignored.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "from trailkeep import Archive\n"
             "archive = Archive(sys.argv[1])\n"
             "archive.sql('SELECT 1')\n"
