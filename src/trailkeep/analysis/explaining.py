@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from trailkeep.analysis.failures import explain as explain_error
 from trailkeep.analysis.question import prepare
 from trailkeep.analysis.resolving import resolve
-from trailkeep.analysis.result import asked_of, needs_of
+from trailkeep.analysis.result import open_for
 from trailkeep.analysis.stop import Stop
-from trailkeep.catalog import EXTRA, open_catalog
-from trailkeep.coverage import coverage_tables
 from trailkeep.errors import QueryError
 
 if TYPE_CHECKING:
@@ -68,17 +66,7 @@ def explain(
 
     def read(ledger: Ledger) -> Explanation:
         found, _resolved = resolve(archive, ledger, prepared, limits=limits, stop=watched)
-        needs = needs_of(found.statement)
-        catalog = open_catalog(
-            archive,
-            ledger,
-            extra=coverage_tables(ledger, now) if needs is None or needs.tables & EXTRA else {},
-            span=found.span,
-            limits=limits,
-            needs=needs,
-            watching=watched,
-            asked=asked_of(found, explained=True),
-        )
+        catalog = open_for(archive, ledger, found, now, limits, watched, explained=True)
         with catalog:
             import duckdb
 

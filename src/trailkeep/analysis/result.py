@@ -192,24 +192,13 @@ def _open(
     engines: Engines | None,
 ) -> Result:
     prepared, resolved = resolve(archive, ledger, prepared, limits=limits, stop=stop)
-    needs = needs_of(prepared.statement)
-    asked = asked_of(prepared) if needs else None
     catalog = None
     if engines is not None:
+        needs, asked = needs_of(prepared.statement), asked_of(prepared)
         catalog = engines.open(
             archive, ledger, span=prepared.span, limits=limits, needs=needs, asked=asked, watching=stop
         )
-    catalog = catalog or open_catalog(
-        archive,
-        ledger,
-        extra=coverage_tables(ledger, now) if needs is None or needs.tables & EXTRA else {},
-        span=prepared.span,
-        limits=limits,
-        needs=needs,
-        watching=stop,
-        connection=connection,
-        asked=asked,
-    )
+    catalog = catalog or open_for(archive, ledger, prepared, now, limits, stop, connection=connection)
     try:
         tables = prepared.statement.tables
         missing = missing_for(tables, ledger, prepared.asked, now, open_ended=prepared.open_ended)
@@ -218,6 +207,32 @@ def _open(
         stop.watch(None)
         catalog.close()
         raise
+
+
+def open_for(
+    archive: Archive,
+    ledger: Ledger,
+    prepared: Prepared,
+    now: datetime,
+    limits: Limits | None,
+    stop: Stop,
+    *,
+    connection: duckdb.DuckDBPyConnection | None = None,
+    explained: bool = False,
+) -> Catalog:
+    """A new catalog with what a question needs, to run it or only to explain it. Raises as `open_catalog` does."""
+    needs = needs_of(prepared.statement)
+    return open_catalog(
+        archive,
+        ledger,
+        extra=coverage_tables(ledger, now) if needs is None or needs.tables & EXTRA else {},
+        span=prepared.span,
+        limits=limits,
+        needs=needs,
+        watching=stop,
+        connection=connection,
+        asked=asked_of(prepared, explained=explained) if needs or explained else None,
+    )
 
 
 def asked_of(prepared: Prepared, *, explained: bool = False) -> Asked | None:

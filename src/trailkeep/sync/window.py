@@ -66,7 +66,8 @@ class Window:
         """The time of the latest event that was taken in: what is cut off begins after it, be it proven or not."""
         self.closed = False
         """Nobody reads it any more."""
-        self._seconds_a_page = like.seconds_a_page if like else None
+        self.seconds_a_page: float | None = like.seconds_a_page if like else None
+        """How much of the trail's time the last page held, or is expected to hold; None where nothing tells."""
         self.ordered = True
         """No event has come out of order so far."""
         self.ascending = False
@@ -114,20 +115,15 @@ class Window:
         if not arrivals:
             return
         times = [each.recorded_at for each in arrivals]
-        self._seconds_a_page = (max(times) - min(times)).total_seconds()
-
-    @property
-    def seconds_a_page(self) -> float | None:
-        """How much of the trail's time the last page held, or is expected to hold; None where nothing tells."""
-        return self._seconds_a_page
+        self.seconds_a_page = (max(times) - min(times)).total_seconds()
 
     @property
     def pages_left(self) -> float:
         """How many pages the rest of the window holds, if it goes on as it is now; that under way is counted."""
-        if self.closed or self._seconds_a_page is None:
+        if self.closed or self.seconds_a_page is None:
             return 0.0
         left = max(0.0, self.left.total_seconds())
-        return min(left / self._seconds_a_page, LONGEST_FORESEEN) if self._seconds_a_page else LONGEST_FORESEEN
+        return min(left / self.seconds_a_page, LONGEST_FORESEEN) if self.seconds_a_page else LONGEST_FORESEEN
 
     def split(self) -> Window | None:
         """Cut off half of what is left behind the page under way, as a window of its own.
