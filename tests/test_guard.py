@@ -139,8 +139,8 @@ def test_the_second_parser_is_asked_wherever_it_would_object(monkeypatch: pytest
     ]
     quick = [verdict(text) for text in texts]
     assert sum(not may_be_objected_to(text) for text in texts) > 20
-    monkeypatch.setattr("trailkeep.guard.may_be_objected_to", lambda _sql: True)
-    monkeypatch.setattr("trailkeep.guard._ACCEPTED", {})
+    monkeypatch.setattr("trailkeep.guard.checking.may_be_objected_to", lambda _sql: True)
+    monkeypatch.setattr("trailkeep.guard.checking._ACCEPTED", {})
     assert [verdict(text) for text in texts] == quick
 
 
@@ -161,8 +161,8 @@ def test_no_sequence_of_words_passes_for_want_of_the_second_parser(words: list[s
         if not may_be_objected_to(text):
             quick = verdict(text)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("trailkeep.guard.may_be_objected_to", lambda _sql: True)
-                patch.setattr("trailkeep.guard._ACCEPTED", {})
+                patch.setattr("trailkeep.guard.checking.may_be_objected_to", lambda _sql: True)
+                patch.setattr("trailkeep.guard.checking._ACCEPTED", {})
                 assert verdict(text) == quick
 
 

@@ -41,6 +41,7 @@ from trailkeep.cli.shell.told import Told
 from trailkeep.cli.shell.wording import in_the_shell
 from trailkeep.coverage import Missing
 from trailkeep.errors import ExitCode, QueryError, TrailkeepError, UsageError
+from trailkeep.guard.parsing import own_parser
 from trailkeep.seal import CoverageRecord
 from trailkeep.store import Archive
 from trailkeep.timespan import Span, format_time
@@ -131,7 +132,7 @@ class TestWhatIsAStatement:
         text = "SELECT 1 AS x " + "".join(parts)
         assert "".join(token.text for token in tokens(text)) == text
         try:
-            statements = guard._parser().extract_statements(text)
+            statements = own_parser().extract_statements(text)
         except (duckdb.Error, ValueError):
             return
         found = split(text)
