@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trailkeep.api.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+
+class Limiter(Protocol):
+    """Takes a request or refuses it."""
+
+    def take(self, at: float) -> bool:
+        """Whether the request of this moment is taken."""
+        ...
+
+    def wait(self, at: float) -> float:
+        """How long it will take none, as far as it knows."""
+        ...
 
 
 class Bucket:
@@ -37,25 +50,97 @@ class Bucket:
 
 
 class Seconds:
-    """So many requests in each second of the clock; the counts begin `phase` after it."""
+    """So many requests in each second of the clock, or each `length` of it; the counts begin `phase` after it."""
 
-    def __init__(self, limit: Callable[[float], float], phase: float = 0.3) -> None:
+    def __init__(self, limit: Callable[[float], float], phase: float = 0.3, length: float = 1.0) -> None:
         self.limit = limit
         self.phase = phase
-        self.second = -1
+        self.length = length
+        self.number = -1
         self.taken = 0
 
     def take(self, at: float) -> bool:
-        second = int(at + self.phase)
-        if second != self.second:
-            self.second, self.taken = second, 0
-        if self.taken + 1 > self.limit(at):
+        number = int((at + self.phase) / self.length)
+        if number != self.number:
+            self.number, self.taken = number, 0
+        if self.taken + 1 > self.limit(at) * self.length:
             return False
         self.taken += 1
         return True
 
     def wait(self, at: float) -> float:
-        return 1 - (at + self.phase) % 1
+        return self.length - (at + self.phase) % self.length
+
+
+class Sliding:
+    """So many requests in the `length` before any moment."""
+
+    def __init__(self, limit: Callable[[float], float], length: float = 1.0) -> None:
+        self.limit = limit
+        self.length = length
+        self.log: deque[float] = deque()
+
+    def take(self, at: float) -> bool:
+        while self.log and self.log[0] <= at - self.length:
+            self.log.popleft()
+        if len(self.log) + 1 > self.limit(at) * self.length:
+            return False
+        self.log.append(at)
+        return True
+
+    def wait(self, at: float) -> float:
+        return self.log[0] + self.length - at if self.log else 0.0
+
+
+class Leaky:
+    """A request each so often, and up to `burst` of them before their time."""
+
+    def __init__(self, limit: Callable[[float], float], burst: int) -> None:
+        self.limit = limit
+        self.burst = burst
+        self.due = 0.0
+
+    def take(self, at: float) -> bool:
+        if self.wait(at) > 1e-9:
+            return False
+        self.due = max(at, self.due) + 1 / self.limit(at)
+        return True
+
+    def wait(self, at: float) -> float:
+        return self.due - at - (self.burst - 1) / self.limit(at)
+
+
+class Together:
+    """So many requests at once, each for `seconds`."""
+
+    def __init__(self, most: int, seconds: float = 0.1) -> None:
+        self.most = most
+        self.seconds = seconds
+        self.ends: list[float] = []
+
+    def take(self, at: float) -> bool:
+        self.ends = [end for end in self.ends if end > at]
+        if len(self.ends) >= self.most:
+            return False
+        self.ends.append(at + self.seconds)
+        return True
+
+    def wait(self, at: float) -> float:
+        return min(self.ends) - at
+
+
+class Stormy:
+    """Another limiter, which takes nothing at all in some spans."""
+
+    def __init__(self, inner: Limiter, storms: Sequence[tuple[float, float]]) -> None:
+        self.inner = inner
+        self.storms = storms
+
+    def take(self, at: float) -> bool:
+        return not any(start <= at < end for start, end in self.storms) and self.inner.take(at)
+
+    def wait(self, at: float) -> float:
+        return max([end - at for start, end in self.storms if start <= at < end], default=0.5)
 
 
 @dataclass
@@ -77,7 +162,7 @@ class Outcome:
 
 
 def simulate(
-    limiter: Bucket | Seconds,
+    limiter: Limiter,
     *,
     seconds: float,
     latency: float = 0.1,
@@ -121,7 +206,7 @@ def simulate(
         elif what == "answer":
             waiting += 1
             if taken:
-                pace.answered(now)
+                pace.answered(now, asked_at)
             else:
                 pace.refused(now, asked_at, after)
             look()

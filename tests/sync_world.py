@@ -137,8 +137,6 @@ class World:
     @contextmanager
     def client(self, *, retries: int = 3) -> Iterator[Client]:
         served: Any = nullcontext() if self.in_process else serve(self.emulator)
-        # Nothing is encrypted here: the certificates of the world need not be read for it, time and again.
-        wire = httpx.HTTPTransport(verify=False, limits=httpx.Limits(max_connections=8))
         with (
             served,
             Client(
@@ -148,7 +146,7 @@ class World:
                 clock=self.laptop,
                 pacer=Pacer(self.stop, clock=self.stop.clock),
                 retries=retries,
-                transport=httpx.WSGITransport(app=self.emulator) if self.in_process else wire,
+                transport=httpx.WSGITransport(app=self.emulator) if self.in_process else None,
             ) as client,
         ):
             yield client

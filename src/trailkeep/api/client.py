@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import stamina
 
 from trailkeep import __version__, jsonscan
 from trailkeep.api.listing import Listing, split_listing
+from trailkeep.api.wire import Broken, Unsendable, open_wire
 from trailkeep.errors import (
     AuthenticationFailed,
     NotOffered,
@@ -28,23 +27,20 @@ from trailkeep.errors import (
 )
 from trailkeep.timespan import format_time
 
-# Importing httpx would import its command line, and with that rich: 60 ms that no sync from cron needs.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-import httpx  # noqa: E402
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    import httpx
+
     from trailkeep.api.pacer import Pacer
+    from trailkeep.api.wire import Answer
     from trailkeep.streams import Kind, Stream
     from trailkeep.timespan import Span
 
 _T = TypeVar("_T")
 
 PAGE_SIZE = 100
-CONNECT_TIMEOUT_SECONDS = 10.0
-READ_TIMEOUT_SECONDS = 60.0
 RETRIES = 7
 """Further tries after a failure that may pass, with growing pauses: about half a minute in all."""
 FIRST_PAUSE_SECONDS = 0.25
@@ -60,7 +56,6 @@ _PATHS: dict[Kind, str] = {
     "system": "/audit-trail/v1alpha1/regions/{region}/system-events",
     "iam": "/iam/v1alpha1/logs",
 }
-_LOOPBACK = ("localhost", "127.", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,22 +131,20 @@ class Client:
         self.retries = retries
         self._clock = clock
         self._pacer = pacer
-        host = urlsplit(self.base_url).hostname or ""
-        self._http = httpx.Client(
-            headers={
-                "X-Auth-Token": secret_key,
-                "Accept": "application/json",
-                "User-Agent": f"trailkeep/{__version__}",
-            },
-            timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            # A redirect to another host would carry the key there.
-            follow_redirects=False,
-            verify=not insecure,
-            # A proxy of the environment is for the world outside, not for this machine.
-            trust_env=not host.startswith(_LOOPBACK),
-            transport=transport,
-        )
+        try:
+            self._wire = open_wire(
+                self.base_url,
+                {
+                    "X-Auth-Token": secret_key,
+                    "Accept": "application/json",
+                    "User-Agent": f"trailkeep/{__version__}",
+                },
+                insecure=insecure,
+                connections=connections,
+                transport=transport,
+            )
+        except Unsendable as error:
+            raise _unsendable(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +152,7 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        self._wire.close()
 
     def page(
         self,
@@ -191,7 +184,7 @@ class Client:
             parameters["page_token"] = token
         path = _PATHS[stream.kind].format(region=stream.region)
 
-        def read(response: httpx.Response, tries: _Tries) -> Page:
+        def read(response: Answer, tries: _Tries) -> Page:
             body = response.content
             total: int | None = None
             next_token: str | None = None
@@ -219,7 +212,7 @@ class Client:
     def json(self, path: str, parameters: Mapping[str, str] | None = None, *, retries: int | None = None) -> Any:
         """Another resource of the API, decoded. Raises like `page`."""
 
-        def read(response: httpx.Response, _tries: _Tries) -> Any:
+        def read(response: Answer, _tries: _Tries) -> Any:
             try:
                 return json.loads(response.content)
             except (ValueError, RecursionError) as error:
@@ -230,7 +223,7 @@ class Client:
     def listing(self, path: str, key: str, parameters: Mapping[str, str], *, retries: int | None = None) -> Listing:
         """One page of the list that stands under `key` in the answers of `path`. Raises like `page`."""
 
-        def read(response: httpx.Response, _tries: _Tries) -> Listing:
+        def read(response: Answer, _tries: _Tries) -> Listing:
             try:
                 elements, total = split_listing(response.content, key)
             except ValueError as error:
@@ -243,7 +236,7 @@ class Client:
         self,
         path: str,
         parameters: Mapping[str, str],
-        read: Callable[[httpx.Response, _Tries], _T],
+        read: Callable[[Answer, _Tries], _T],
         *,
         retries: int | None,
         goes_on: bool = False,
@@ -271,7 +264,7 @@ class Client:
             ) from failure
         raise AssertionError("a retry ends with an answer or with an error")
 
-    def _send(self, path: str, parameters: Mapping[str, str], tries: _Tries, *, goes_on: bool) -> httpx.Response:
+    def _send(self, path: str, parameters: Mapping[str, str], tries: _Tries, *, goes_on: bool) -> Answer:
         """One answer with status 200, waiting as often as the API says that it is asked too much."""
         while True:
             came_at = self._pacer.now()
@@ -279,13 +272,13 @@ class Client:
             tries.sent += 1
             tries.waited_seconds = asked_at - came_at
             try:
-                response = self._http.get(self.base_url + path, params=dict(parameters))
-            except httpx.InvalidURL as error:
+                response = self._wire.get(path, parameters)
+            except Unsendable as error:
                 self._pacer.failed()
-                raise RequestRefused(f"{self.base_url} is not a URL: {error}", hint="Correct SCW_API_URL.") from error
-            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise _unsendable(error) from error
+            except Broken as error:
                 self._pacer.failed()
-                raise _transport_failure(self.base_url, error) from error
+                raise _broken(self.base_url, error) from error
             retry_after = _retry_after_seconds(response, self._clock())
             if response.status_code == 429 or (response.status_code == 503 and retry_after is not None):
                 self._pacer.refused(asked_at, retry_after)
@@ -293,7 +286,7 @@ class Client:
                 if tries.refused > REFUSALS:
                     raise _MayPass(f"it still answers {response.status_code}")
                 continue
-            self._pacer.answered()
+            self._pacer.answered(asked_at)
             if response.status_code != 200:
                 raise _failure(response, path, token=goes_on)
             return response
@@ -341,7 +334,7 @@ def split_numbered_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], i
     return logs, int(text) if text.isdigit() and len(text) < 20 else None
 
 
-def server_date(response: httpx.Response) -> datetime | None:
+def server_date(response: Answer) -> datetime | None:
     """The API's clock, to the second, or None where the answer does not tell."""
     return _http_date(response.headers.get("Date", ""))
 
@@ -374,7 +367,7 @@ def _check_json(text: bytes) -> None:
         return
 
 
-def _retry_after_seconds(response: httpx.Response, now: datetime) -> float | None:
+def _retry_after_seconds(response: Answer, now: datetime) -> float | None:
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None
@@ -388,9 +381,11 @@ def _retry_after_seconds(response: httpx.Response, now: datetime) -> float | Non
     return max(0.0, (moment - base) / timedelta(seconds=1))
 
 
-def _transport_failure(base_url: str, error: Exception) -> Exception:
-    if isinstance(error, httpx.UnsupportedProtocol):
-        return RequestRefused(f"{base_url} is not an http or https URL", hint="Correct SCW_API_URL.")
+def _unsendable(error: Unsendable) -> Exception:
+    return RequestRefused(str(error), hint="Correct SCW_API_URL, or the secret key.")
+
+
+def _broken(base_url: str, error: Broken) -> Exception:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -399,10 +394,10 @@ def _transport_failure(base_url: str, error: Exception) -> Exception:
                 hint="Check SCW_API_URL and the system's certificates (SSL_CERT_FILE); behind a proxy, trust its CA.",
             )
         cause = cause.__cause__ or cause.__context__
-    return _MayPass(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return _MayPass(str(error))
 
 
-def _failure(response: httpx.Response, path: str, *, token: bool) -> Exception:
+def _failure(response: Answer, path: str, *, token: bool) -> Exception:
     """The error that an answer other than 200 stands for."""
     status, said = response.status_code, _said(response)
     where = f"{path}: {status}{said}"
@@ -442,7 +437,7 @@ def _grant(path: str) -> str:
     )
 
 
-def _said(response: httpx.Response) -> str:
+def _said(response: Answer) -> str:
     """What the API's error says, in short; a gateway may answer HTML, which is left out."""
     try:
         answer = response.json()

@@ -24,10 +24,15 @@ MORE_TOGETHER = 0.5
 
 MANY_TOGETHER = 8.0
 MANY_ANSWERS = 40
-"""So many, and no more until so many were answered: a limit of a few dozen a second would show by then."""
+MORE_LATER = 0.5
+"""So many, and no more until so many were answered: a limit of a few dozen a second would show by then. After that so
+many more for each answer."""
 
 TOGETHER_SECONDS = 0.25
 """A request that is not heard of for so long holds up none that come after it."""
+
+PROBED_SECONDS = 1.0
+"""While nothing is taken, one request at a time asks whether that is over; for so long at most it is waited for."""
 
 TRIED_AFTER_REQUESTS = (90.0, 30.0, 5.0)
 TRIED_AFTER_SECONDS = (18.0, 5.0, 1.0)
@@ -36,6 +41,9 @@ TRIED_BY = (0.02, 0.05, 0.2)
 
 A try costs one or two refusals. The second and third figures are for a ceiling that is in doubt, and in great doubt.
 """
+
+TRIED_AFTER_PAUSES = (40.0, 5.0, 1.0)
+"""Nor is it tried before so many times the pause that the last refusal cost."""
 
 TRIED_MORE_REQUESTS = 5.0
 TRIED_MORE_SECONDS = 1.5
@@ -52,6 +60,13 @@ FAR_LESS = 0.5
 FEW_ANSWERS = 30
 """Fewer answers between two refusals tell that a ceiling is too high by more than chance."""
 
+NEAR = 0.85
+"""How far up to what was refused a ceiling in doubt is raised."""
+
+BEARABLE_ANSWERS = 60
+BEARABLE_PAUSES = 20.0
+"""A refusal after so many answers, and so many times its pause, is by chance, and costs less than a lower pace."""
+
 FEWEST_ANSWERS = 2
 """Fewer still, and soon, tell only that the pause was too short."""
 
@@ -63,6 +78,13 @@ REMEMBERED_SECONDS = 64.0
 
 DEFAULT_PAUSE_SECONDS = 1.0
 """The longest pause after a refusal that does not say how long to wait."""
+
+MANY_CLOSED = 5
+LONGEST_UNTOLD_PAUSE_SECONDS = 4.0
+"""After so many of them in a row with nothing answered it may grow to this: what was allowed for a while is used up."""
+
+LONG_CLOSED = 30
+"""After so many, some minutes, the pace is lowered all the same."""
 
 PAUSED_REQUESTS = 1.0
 """Such a pause is as long as so many requests take at the new pace."""
@@ -91,23 +113,42 @@ class Pace:
         self._refused_at = 0.0
         """When a refusal last told something; what was asked before that tells nothing more."""
         self._lowered_at = 0.0
+        self._open = True
+        """Whether something was answered that was asked after the last pause."""
         self._closed = 0
-        """Refusals that came so soon after the pace was lowered that they tell only that the pause was too short."""
+        """Refusals in a row with nothing answered in between: they tell only that the pause was too short."""
+        self._raised_from: float | None = None
+        """The ceiling before the last try raised it, while that is not confirmed."""
+        self._hopes = True
+        """Whether the rate at which a try was refused is taken for the ceiling; a burst before it would end that."""
+        self._pause = 0.0
+        """How long the last refusal kept everybody silent."""
 
     def moment(self, now: float) -> float:
         """The earliest moment for the next request, as far as is known now."""
         if self.rate is None:
             room = min(MANY_TOGETHER, FIRST_TOGETHER + MORE_TOGETHER * self._answered)
-            room += MORE_TOGETHER * max(0, self._answered - MANY_ANSWERS)
+            room += MORE_LATER * max(0, self._answered - MANY_ANSWERS)
             crowded = self._together >= room
             return max(now, self._next, self._last + TOGETHER_SECONDS if crowded else now)
         self._adapt(now)
-        return max(now, self._next)
+        return max(now, self._next, self._last + PROBED_SECONDS if self._is_probing else now)
 
     @property
     def may_be_sooner(self) -> bool:
         """Whether an answer may bring the next moment forward."""
-        return self.rate is None and self._next <= self._last
+        return self._is_probing or (self.rate is None and self._next <= self._last)
+
+    @property
+    def _is_probing(self) -> bool:
+        """Whether one request is under way to see if the API takes any again."""
+        return (
+            self.rate is not None
+            and not self._open
+            and (self._closed > 0 or self._doubt == 2)
+            and self._last >= self._resumed_at
+            and self._together > 0
+        )
 
     def take(self, now: float) -> None:
         """A request is sent."""
@@ -119,11 +160,12 @@ class Pace:
         """A request was neither answered nor refused."""
         self._together -= 1
 
-    def answered(self, now: float) -> None:
-        """The API took a request."""
+    def answered(self, now: float, asked_at: float | None = None) -> None:
+        """The API took a request, which was sent at `asked_at`."""
         self._together -= 1
         self._answered += 1
         self._since += 1
+        self._open = self._open or asked_at is None or asked_at >= self._resumed_at
         self._answers.append(now)
         while self._answers[0] < now - REMEMBERED_SECONDS:
             self._answers.popleft()
@@ -134,18 +176,25 @@ class Pace:
         pause = retry_after_seconds
         tells = self.rate is None or asked_at >= self._refused_at
         if tells:
-            none_since = self.rate is not None and self._since < FEWEST_ANSWERS
-            self._closed = self._closed + 1 if none_since else 0
-            if not none_since or now >= self._lowered_at + BURST_SECONDS:
+            few_since = self.rate is not None and self._since < FEWEST_ANSWERS
+            is_closed = self.rate is not None and not self._open
+            self._closed = self._closed + 1 if few_since or is_closed else 0
+            if is_closed and self._closed > LONG_CLOSED:
+                self._ceiling = max(SLOWEST_RATE / BELOW_CEILING, self._ceiling / 2)
+                self.rate = self._ceiling * BELOW_CEILING
+            elif not is_closed and (not few_since or now >= self._lowered_at + BURST_SECONDS):
                 self._lower(now)
             self._refused_at = now
             if pause is None:
                 pause = PAUSED_REQUESTS * 2 ** min(self._closed, 30) / self.rate if self.rate else math.inf
-                pause = min(DEFAULT_PAUSE_SECONDS, pause)
+                longest = DEFAULT_PAUSE_SECONDS if self._closed < MANY_CLOSED else LONGEST_UNTOLD_PAUSE_SECONDS
+                pause = min(longest, pause)
+            self._pause = pause
         if pause is not None:
             self._next = max(self._next, now + min(max(0.0, pause), LONGEST_PAUSE_SECONDS))
         if tells:
             self._resumed_at = self._next
+            self._open = False
 
     def _lower(self, now: float) -> None:
         """Set the ceiling by what was answered since the refusal before this one."""
@@ -165,6 +214,13 @@ class Pace:
 
     def _come_down(self, now: float) -> None:
         """Lower a ceiling that was refused without being tried."""
+        raised_from, self._raised_from = self._raised_from, None
+        if raised_from is not None and self._since < FEW_ANSWERS:
+            self._hopes = False
+            self._ceiling = max(raised_from, min(self._ceiling, self._since_per_second(now, 1.0)))
+            return
+        if self._since >= BEARABLE_ANSWERS and now - self._lowered_at >= BEARABLE_PAUSES * self._pause:
+            return
         ceiling, middle = self._ceiling, self._since_per_second(now, 0.5)
         active = self._since_per_second(now, 1.0)
         if middle < FAR_LESS * ceiling:
@@ -182,14 +238,16 @@ class Pace:
             self._ceiling = min(near, max(1.05 * middle, (middle * near) ** 0.5))
             self._doubt = 2 if near > 1.6 * self._ceiling else 1
         elif self._doubt == 1:
-            self._ceiling = max(ceiling, (ceiling * near) ** 0.5, min(near, borne))
+            self._ceiling = max(ceiling, ceiling + NEAR * (near - ceiling), min(near, borne))
+            self._raised_from = ceiling if near > ceiling else None
             self._doubt = 1 if near > 1.25 * self._ceiling else 0
         elif near > 1.8 * ceiling:
             self._ceiling, self._doubt = 0.84 * near, 2  # more than a burst: the limit has risen
         elif near > 1.33 * ceiling:
             self._ceiling, self._doubt = 1.06 * ceiling, 1  # a burst, or a limit that has risen a little
         else:
-            self._ceiling = max(ceiling, min(near, 1.03 * ceiling))
+            self._ceiling = max(ceiling, near if self._hopes else min(near, 1.03 * ceiling))
+            self._raised_from = ceiling
 
     def _since_per_second(self, now: float, paused_share: float) -> float:
         """Answers a second since the refusal before, without this share of the pause after it.
@@ -201,7 +259,8 @@ class Pace:
 
     def _adapt(self, now: float) -> None:
         """Set the pace for now: up to the ceiling, and once that is to be tried, beyond it."""
-        enough, long = TRIED_AFTER_REQUESTS[self._doubt], TRIED_AFTER_SECONDS[self._doubt]
+        enough = TRIED_AFTER_REQUESTS[self._doubt]
+        long = max(TRIED_AFTER_SECONDS[self._doubt], TRIED_AFTER_PAUSES[self._doubt] * self._pause)
         seconds = max(0.0, now - self._resumed_at)
         along = min(self._since / enough, seconds / long)
         if along < 1:

@@ -71,10 +71,10 @@ class Pacer:
                     raise Stopped
                 waited_until = now + seconds
 
-    def answered(self) -> None:
-        """The API took a request."""
+    def answered(self, asked_at: float | None = None) -> None:
+        """The API took the request of `asked_at`."""
         with self._lock:
-            self._pace.answered(self._clock())
+            self._pace.answered(self._clock(), asked_at)
 
     def refused(self, asked_at: float, retry_after_seconds: float | None) -> None:
         """The API refused the request of `asked_at`: pause everyone, and go on slower.

@@ -53,20 +53,24 @@ def options(
     context.obj = State(archive=archive, config=config)
 
 
-class _WithoutPandas:
-    """No command needs pandas, which pyarrow imports (300 ms, 60 MB) at the first Python object where it is there."""
+UNNEEDED = {"pandas"}
+"""No command needs pandas, which pyarrow imports (300 ms, 60 MB) at the first Python object where it is there."""
+
+
+class _WithoutUnneeded:
+    """Keeps libraries that are installed for others from being imported by those that would only look at them."""
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        """Say of pandas that it is not installed, and nothing of other modules."""
-        if name == "pandas":
+        """Say of what is not needed that it is not installed, and nothing of other modules."""
+        if name in UNNEEDED:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def main() -> None:
     """Run the command line and end the process with the documented exit code."""
     _open_what_is_closed()
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.meta_path.insert(0, _WithoutUnneeded())
     code = _run()
     output.flush()
     if any(thread.name == "query" for thread in threading.enumerate()):

@@ -179,12 +179,18 @@ class _Handler(BaseHTTPRequestHandler):
         lines += [f"{name}: {value}" for name, value in headers if not (chunked and name == "Content-Length")]
         if chunked:
             lines.append("Transfer-Encoding: chunked")
-        self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode("iso-8859-1"))
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("iso-8859-1")
         if wire.cut is not None or wire.reset_after_bytes is not None:
+            self.wfile.write(head)
             self._break_off(body, wire)
             return
-        if self.command != "HEAD":
+        if self.command == "HEAD":
+            self.wfile.write(head)
+        elif wire.slow_seconds:
+            self.wfile.write(head)
             self._send_body(body, wire.slow_seconds)
+        else:
+            self.wfile.write(head + body)  # together, so that they leave in one piece
         self.wfile.flush()
 
     def _send_body(self, body: bytes, slow_seconds: float) -> None:
