@@ -22,7 +22,8 @@ from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.seal import FileRecord
 from trailkeep.store import Archive, Commit, Ledger, NewRows, Writer
 from trailkeep.store.compaction import CLOSED_AFTER, EARLIER, FAN_IN, compact, plan_compaction
-from trailkeep.store.merging import Merge, Source
+from trailkeep.store.merging import Merge
+from trailkeep.store.sources import Source
 from trailkeep.timespan import format_time
 from trailkeep.verify import verify_archive
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trailkeep.errors import ArchiveDamaged
@@ -26,7 +27,8 @@ UNBORN = frozenset({STAGING, CACHE, LOCK, KEEP, LEDGER})
 """What a folder may hold before it is an archive: an interrupted first run leaves no more than this."""
 
 _ENTRY_NAME = re.compile(r"(\d{8,})\.json")
-_SAFE_PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_=-]+)*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_SAFE_FOLDER = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_=-]+)*")
+_SAFE_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SAFE_RUN = re.compile(r"[A-Za-z0-9_-]+")
 _NO_TABLES = frozenset({LEDGER, SET_ASIDE})
 _GROUPS = frozenset({"directory"})
@@ -78,12 +80,22 @@ def split_segment_path(path: str) -> tuple[str, dict[str, str]]:
 
     Raises ArchiveDamaged for a path that could lead out of the archive: a ledger may come from a stranger.
     """
-    if not _SAFE_PATH.fullmatch(path) or path.partition("/")[0] in _NO_TABLES:
+    folder, _, name = path.rpartition("/")
+    split = _split_folder(folder)
+    if split is None or not _SAFE_FILE.fullmatch(name):
         raise ArchiveDamaged(f"the ledger names a file outside the archive's tables: {path!r}")
-    table, *folders, _name = path.split("/")
+    return split[0], dict(split[1])
+
+
+@lru_cache(maxsize=1024)
+def _split_folder(folder: str) -> tuple[str, dict[str, str]] | None:
+    """The table and the partition values of a folder, which many files name; None where no live file may lie."""
+    if not _SAFE_FOLDER.fullmatch(folder) or folder.partition("/")[0] in _NO_TABLES:
+        return None
+    table, *folders = folder.split("/")
     if table in _GROUPS and folders and "=" not in folders[0]:
         table = f"{table}/{folders.pop(0)}"
-    return table, dict(folder.split("=", 1) for folder in folders if "=" in folder)
+    return table, dict(each.split("=", 1) for each in folders if "=" in each)
 
 
 def top_folders(tables: Iterable[str]) -> set[str]:

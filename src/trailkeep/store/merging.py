@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import io
 import os
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -18,12 +19,22 @@ from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.store import layout
 from trailkeep.store.disk import SEGMENT_MODE
 from trailkeep.store.encoding import ROW_GROUP_ROWS, parquet_options
-from trailkeep.store.recovery import matches
 from trailkeep.store.segments import raw_digests, utc
+from trailkeep.store.sources import (
+    BATCH_ROWS,
+    BUFFER_BYTES,
+    HELD_BYTES,
+    Multiset,
+    Reader,
+    Source,
+    in_order,
+    most_at_once,
+)
 from trailkeep.timespan import format_time, parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
@@ -33,18 +44,19 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 * 1024**2
 """A file ends after the row group with which it has grown to this."""
 
-_BATCH_ROWS = 4096
-"""Rows that are read from a file at once."""
+MOST_OPEN = 64
+"""So many files are read at once. Where more of them overlap in time, as those of a first sync may, some are merged
+with each other first."""
 
-_MODULUS = 1 << 256
+LAST_ROWS = 1024
+"""The last row group has no more rows than twice this: the next sync reads the newest hour again, to find what it holds
+already, and a row group is the least that it can read."""
 
+WORTH_A_LAST = 4
+"""In files of fewer times as many rows, what it takes to describe one more row group would tell."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A file to be merged: where it lies, and what the ledger says of it."""
-
-    path: Path
-    record: seal.FileRecord
+GROUP_BYTES = 128 * 1024**2
+"""A row group of very long events has fewer rows, so that it takes no more memory than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +70,8 @@ class Merge:
     partition: Mapping[str, str]
     sources: tuple[Source, ...]
     most_bytes: int = MOST_BYTES
+    most_open: int = MOST_OPEN
+    group_bytes: int = GROUP_BYTES
     lasting: bool = False
     """Whether the files are to stay as they are from now on, and so are worth more time."""
 
@@ -67,188 +81,114 @@ class Merge:
         Raises ArchiveDamaged where a source is not what the ledger says, or what was written is not what was read;
         StoreError where a source has columns that this version does not know.
         """
-        read, written = _Multiset(), _Multiset()
-        records: list[seal.FileRecord] = []
-        output: _Output | None = None
-        try:
-            for rows in self._chunks(read):
-                output = output or self._output(disk, staging / f"merged-{first_index + len(records)}")
-                output.write(rows)
-                if output.size >= self.most_bytes:
-                    records.append(output.close(self.partition, staging, first_index + len(records), written))
-                    output = None
-            if output is not None:
-                records.append(output.close(self.partition, staging, first_index + len(records), written))
-        except BaseException:
-            if output is not None:
-                output.give_up()
-            raise
-        if read != written or sum(record.rows for record in records) != sum(each.record.rows for each in self.sources):
-            raise ArchiveDamaged(
-                f"merging {len(self.sources)} files of {self.table.name} would have changed their rows"
-            )
+        before = staging / f"before-{first_index}"
+        sources = self.sources
+        while most_at_once(sources) > self.most_open:
+            fewer = replace(self, lasting=False)._in_fewer(sources, disk, before / str(len(sources)))
+            if len(fewer) >= len(sources):
+                break  # full files of one and the same moment
+            sources = fewer
+        records = self._write(sources, disk, staging, first_index)
+        disk.remove_tree(before)
         return records
 
-    def _output(self, disk: Disk, path: Path) -> _Output:
-        return _Output(self.table, disk, path, parquet_options(self.table, lasting=self.lasting))
+    def _in_fewer(self, sources: Sequence[Source], disk: Disk, folder: Path) -> tuple[Source, ...]:
+        """The same rows in fewer files, in `folder`."""
+        disk.make_directory(folder)
+        by_first = sorted(sources, key=lambda source: parse_moment(source.record.first))
+        found: list[Source] = []
+        for start in range(0, len(by_first), self.most_open):
+            for record in self._write(by_first[start : start + self.most_open], disk, folder, len(found)):
+                path = folder / layout.staged_name(len(found), record.path)
+                found.append(Source(path=path, record=record))
+        return tuple(found)
 
-    def _chunks(self, read: _Multiset) -> Iterator[pa.Table]:
-        """All rows in the table's order, in chunks of a row group each but for the last."""
+    def _write(self, sources: Sequence[Source], disk: Disk, staging: Path, first_index: int) -> list[seal.FileRecord]:
+        read = Multiset()
+        files = _Files(self, disk, staging, first_index)
+        # Compressing leaves the interpreter alone, so that a second processor does it while the next rows are read.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="merging") as aside:
+            under_way: Future[None] | None = None
+            try:
+                for rows, group_rows in self._chunks(sources, read):
+                    if under_way is not None:
+                        under_way.result()
+                    under_way = aside.submit(files.write, rows, group_rows)
+                if under_way is not None:
+                    under_way.result()
+                files.close()
+            except BaseException:
+                if under_way is not None:
+                    wait([under_way])
+                files.give_up()
+                raise
+        records = files.records
+        if read != files.written or sum(each.rows for each in records) != sum(each.record.rows for each in sources):
+            raise ArchiveDamaged(f"merging {len(sources)} files of {self.table.name} would have changed their rows")
+        return records
+
+    def _chunks(self, sources: Sequence[Source], read: Multiset) -> Iterator[tuple[pa.Table, int]]:
+        """All rows in the table's order, in chunks that belong into one file, with how long their row groups are."""
         waiting: list[pa.Table] = []
-        count = 0
-        readers = [_Reader(self.table, source, read) for source in self.sources]
+        rows_waiting = bytes_waiting = 0
+        share = HELD_BYTES // max(1, most_at_once(sources))
+        readers = [Reader(self.table, source, read, share) for source in sources]
         try:
-            for rows in _in_order(self.table, readers):
+            for rows in in_order(self.table, readers):
                 waiting.append(rows)
-                count += rows.num_rows
-                while count >= ROW_GROUP_ROWS:
+                rows_waiting += rows.num_rows
+                bytes_waiting += rows.nbytes
+                while rows_waiting >= ROW_GROUP_ROWS or bytes_waiting >= self.group_bytes:
                     whole = pa.concat_tables(waiting)
-                    yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks()
+                    yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks(), ROW_GROUP_ROWS
                     waiting = [whole.slice(ROW_GROUP_ROWS)]
-                    count -= ROW_GROUP_ROWS
-            if count:
-                yield pa.concat_tables(waiting).combine_chunks()
+                    rows_waiting, bytes_waiting = waiting[0].num_rows, waiting[0].nbytes
+            if rows_waiting:
+                rest = rows_waiting - LAST_ROWS
+                if rest < LAST_ROWS or sum(each.record.rows for each in sources) < WORTH_A_LAST * LAST_ROWS:
+                    rest = rows_waiting
+                yield pa.concat_tables(waiting).combine_chunks(), rest
         finally:
             for reader in readers:
                 reader.close()
 
 
-class _Multiset:
-    """What tells two collections of events apart, whatever their order: their number, and the sum of their digests."""
+class _Files:
+    """The merged files, one after the other, and what was read back of them."""
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._sum = 0
+    def __init__(self, merge: Merge, disk: Disk, staging: Path, first_index: int) -> None:
+        self.records: list[seal.FileRecord] = []
+        self.written = Multiset()
+        self._merge = merge
+        self._disk = disk
+        self._staging = staging
+        self._first_index = first_index
+        self._output: _Output | None = None
 
-    def add(self, digests: Sequence[bytes]) -> None:
-        """Take in the digest of each event's ``raw``."""
-        self._count += len(digests)
-        self._sum = (self._sum + sum(int.from_bytes(digest, "big") for digest in digests)) % _MODULUS
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Multiset) and (self._count, self._sum) == (other._count, other._sum)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class _Reader:
-    """The rows of one source, batch by batch, in its order; it is opened when its first rows are needed."""
-
-    def __init__(self, table: Table, source: Source, read: _Multiset) -> None:
-        self.first = parse_moment(source.record.first).replace(tzinfo=None)
-        """The first row's moment."""
-        self.rows: pa.Table | None = None
-        """Rows that were read and not yet taken."""
-        self.ended = False
-        """Whether all rows were read."""
-        self._table = table
-        self._source = source
-        self._read = read
-        self._digests: list[bytes] = []
-        self._batches: Iterator[pa.RecordBatch] | None = None
-        self._file: pq.ParquetFile | None = None
-
-    @property
-    def last(self) -> datetime:
-        """The moment of the last row that is held: whatever is still to be read is at it or later."""
-        if self.rows is None:
-            raise ValueError("no row is held")
-        moment: datetime = self.rows[self._table.time][-1].as_py()
-        return moment
-
-    def read_on(self) -> None:
-        """Hold the next rows, too, or have ended: then all of them have been compared with the ledger."""
-        record = self._source.record
-        try:
-            if self._batches is None:
-                self._batches = self._open()
-            batch = next(self._batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise ArchiveDamaged(f"{record.path} cannot be read: {error}") from error
-        if batch is None:
-            self._end()
-            return
-        rows = pa.Table.from_batches([batch])
-        if "raw" in rows.schema.names:
-            digests = list(raw_digests(rows["raw"]))
-            self._read.add(digests)
-            self._digests += digests
-        rows = rows.select(self._table.arrow_schema.names).cast(self._table.arrow_schema)
-        self.rows = rows if self.rows is None else pa.concat_tables([self.rows, rows])
-
-    def take_before(self, edge: datetime | None) -> pa.Table | None:
-        """Hand over the rows before `edge`, or all of them; None where there are none."""
-        if self.rows is None:
-            return None
-        count = self.rows.num_rows
-        if edge is not None:
-            moments = self.rows[self._table.time]
-            count = _true(pc.less(moments, pa.scalar(edge, moments.type)))
-        taken = self.rows.slice(0, count)
-        self.rows = self.rows.slice(count) if count < self.rows.num_rows else None
-        return taken if count else None
+    def write(self, rows: pa.Table, group_rows: int) -> None:
+        """Add rows, in row groups of so many; the file ends with it where that makes it large enough."""
+        if self._output is None:
+            table = self._merge.table
+            options = parquet_options(table, lasting=self._merge.lasting)
+            self._output = _Output(table, self._disk, self._staging / f"merged-{self._index}", options)
+        self._output.write(rows, group_rows)
+        if self._output.size >= self._merge.most_bytes:
+            self.close()
 
     def close(self) -> None:
-        """Close the file, wherever the reading ended."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """End the file under way, if there is one."""
+        if self._output is not None:
+            self.records.append(self._output.close(self._merge.partition, self._staging, self._index, self.written))
+            self._output = None
 
-    def _open(self) -> Iterator[pa.RecordBatch]:
-        source = self._source
-        if not matches(source.path, source.record):
-            raise ArchiveDamaged(
-                f"{source.record.path} is not what the ledger says, so it is not merged with others",
-                hint="Run `trailkeep repair --from DIR` with a copy of the archive.",
-            )
-        self._file = pq.ParquetFile(source.path, page_checksum_verification=True, pre_buffer=False)
-        if unknown := sorted(set(self._file.schema_arrow.names) ^ set(self._table.arrow_schema.names)):
-            raise StoreError(
-                f"{source.record.path} is not merged: this version has other columns ({', '.join(unknown)})",
-                hint="Use the version of Trailkeep that wrote it, or a later one.",
-            )
-        return self._file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
+    def give_up(self) -> None:
+        """Let go of the file under way."""
+        if self._output is not None:
+            self._output.give_up()
 
-    def _end(self) -> None:
-        self.ended = True
-        self.close()
-        expected = self._source.record.events_digest
-        if expected is not None and seal.events_digest(self._digests) != expected:
-            raise ArchiveDamaged(f"{self._source.record.path}: its events are not those that the ledger vouches for")
-        self._digests = []
-
-
-def _true(mask: pa.BooleanArray) -> int:
-    count: int = pc.sum(mask.cast(pa.int64())).as_py()
-    return count
-
-
-def _in_order(table: Table, readers: Sequence[_Reader]) -> Iterator[pa.Table]:
-    """The rows of all readers in the table's order: each time those that nothing still to be read can precede.
-
-    A reader is opened when the others have come to its first moment, so that of many files that follow each other
-    few are open at once.
-    """
-    waiting = sorted(readers, key=lambda reader: reader.first)
-    reading: list[_Reader] = []
-    while waiting or reading:
-        for reader in reading:
-            if reader.rows is None and not reader.ended:
-                reader.read_on()
-        reading = [reader for reader in reading if reader.rows is not None]
-        edge = min((reader.last for reader in reading if not reader.ended), default=None)
-        # Without an edge nothing more comes from the files that are open, but it may from the one that waits.
-        if waiting and (edge is None or waiting[0].first <= edge):
-            reading.append(waiting.pop(0))
-            continue
-        ready = [rows for reader in reading if (rows := reader.take_before(edge)) is not None]
-        if ready:
-            yield pa.concat_tables(ready).sort_by([(name, "ascending") for name in table.order])
-            continue
-        # Nothing but rows of one moment: more of it may follow.
-        for reader in reading:
-            if not reader.ended and reader.last == edge:
-                reader.read_on()
+    @property
+    def _index(self) -> int:
+        return self._first_index + len(self.records)
 
 
 class _Output:
@@ -266,15 +206,15 @@ class _Output:
         self.size = 0
         self._writer = pq.ParquetWriter(pa.PythonFile(_Sink(self._append), mode="w"), table.arrow_schema, **options)
 
-    def write(self, rows: pa.Table) -> None:
-        """Add rows that follow those before, as a row group."""
-        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+    def write(self, rows: pa.Table, group_rows: int) -> None:
+        """Add rows that follow those before, in row groups of so many."""
+        self._writer.write_table(rows, row_group_size=group_rows)
         extent = pc.min_max(rows[self._table.time])
         self._first = self._first or utc(extent["min"])
         self._last = utc(extent["max"])
         self._rows += rows.num_rows
 
-    def close(self, partition: Mapping[str, str], staging: Path, index: int, written: _Multiset) -> seal.FileRecord:
+    def close(self, partition: Mapping[str, str], staging: Path, index: int, written: Multiset) -> seal.FileRecord:
         """Make the file durable under its staged name, and read back what it holds."""
         self._writer.close()
         self._disk.set_mode(self._descriptor, SEGMENT_MODE)
@@ -305,15 +245,16 @@ class _Output:
                 os.close(self._descriptor)
             self._descriptor = -1
 
-    def _read_back(self, path: Path, written: _Multiset) -> str | None:
+    def _read_back(self, path: Path, written: Multiset) -> str | None:
         if "raw" not in self._table.arrow_schema.names:
             return None
-        digests: list[bytes] = []
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=["raw"], use_threads=False):
-                digests += raw_digests(pa.chunked_array([batch["raw"]]))
-        written.add(digests)
-        return seal.events_digest(digests)
+        whole = seal.EventDigests()
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=["raw"], use_threads=False):
+                digests = [*raw_digests(pa.chunked_array([batch["raw"]]))]
+                written.add(digests)
+                whole.add(digests)
+        return whole.hexdigest()
 
     def _append(self, content: memoryview) -> int:
         size = len(content)
