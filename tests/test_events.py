@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from trailkeep.api.client import split_body
 from trailkeep.events import Arrival, columns_of, identify, same_content, to_rows
+from trailkeep.events.arrays import times_to_arrow
 from trailkeep.events.fields import MOST_TYPES, Resource, _Reader, _readers, read_event, read_slowly
 from trailkeep.events.values import MOST_LEVELS
-from trailkeep.schema import EVENT_TABLES
+from trailkeep.schema import EVENT_TABLES, TIMESTAMP
 from trailkeep.streams import KINDS, Kind
+from trailkeep.timespan import parse_moment
 
 RECORDINGS = Path(__file__).parent / "fixtures" / "recordings"
 HEAD = b'{"id":"e1","recorded_at":"2026-01-31T12:00:00.123456789Z",'
@@ -265,6 +267,34 @@ def test_a_resource_s_time_does_not_depend_on_the_rows_beside_it(text: str, mome
         assert found == (at(moment) if moment else None)
 
 
+time_texts = st.one_of(
+    st.sampled_from(
+        """2026-01-02T03:04:05.123456Z 1970-01-01T00:00:00Z 2199-12-31T23:59:59.9Z 1969-12-31T23:59:59.123456Z
+        2026-02-30T00:00:00.000000Z 2026-01-01T24:00:00.000000Z 2016-12-31T23:59:60.000000Z 2026-13-01T00:00:00Z
+        9999-01-01T00:00:00.000000Z 2262-04-12T00:00:00.000000Z 1677-01-01T00:00:00.000000Z never é""".split()
+    ),
+    st.just(""),
+    st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
+    st.from_regex(
+        r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]([.,][0-9]{6})?[Zz0]", fullmatch=True
+    ),
+    st.text(min_size=27, max_size=27, alphabet="0123456789-T:.Z\u0661"),
+)
+
+
+@given(st.lists(st.none() | time_texts, max_size=6))
+def test_times_are_read_alike_together_and_alone(values: list[str | None]) -> None:
+    def alone(value: str | None) -> datetime | None:
+        try:
+            return parse_moment(value).replace(tzinfo=None) if value else None
+        except ValueError:
+            return None
+
+    column = times_to_arrow(values)
+    assert column.type == TIMESTAMP
+    assert column.to_pylist() == [alone(value) for value in values]
+
+
 # What identifies an event
 
 
@@ -447,6 +477,10 @@ def test_what_is_read_of_an_event_depends_on_its_own_bytes_only(
         (rb'[{"type":"t","type":"a","t_info":1,"a_info":2}]', ["2"]),
         (rb'[{"t_info":1},{"type":null,"None_info":3,"a_info":2}]', ["1", "3"]),
         (rb'[{"type":"t","a_info":"\ud800"}]', ['"\ufffd"']),
+        (rb'[{"type":"t","":1}]', [None]),
+        (rb'[{"type":"t","":1,"t_info":2},{"":3,"a_info":4},{"":5,"b":6}]', ["2", "4", None]),
+        (rb'[{"type":"t","t_info":1,"a field of next year":2},{"type":"a","a_info":3}]', ["1", "3"]),
+        (rb'[{"type":"t","t_info":1},{"type":"t","x_info":2},{"type":"t","x":{"t_info":3}}]', ["1", "2", None]),
     ],
 )
 def test_what_describes_a_resource_does_not_depend_on_the_types_known(
@@ -456,6 +490,17 @@ def test_what_describes_a_resource_does_not_depend_on_the_types_known(
     _readers["api"] = _Reader("api", known)
     for read in (columns_of("api", [raw]), columns_of("api", [raw, HEAD + b'"user_agent":1}'])):
         assert [each["info"] for each in read["resources"][0].as_py()] == infos
+
+
+def test_a_field_that_is_not_known_costs_the_quick_way_and_nothing_else() -> None:
+    plain = HEAD + b'"resources":[{"type":"t","t_info":{"a":1}},{"type":"u","name":"n"}]}'
+    newer = HEAD + b'"resources":[{"type":"t","t_info":{"a":1},"of_next_year":2}]}'
+    _readers["api"] = _Reader("api")
+    learned = [columns_of("api", [plain] * 3)["resources"].to_pylist() for _ in range(2)]
+    assert (_readers["api"].types, _readers["api"].expects_known) == (("t",), True)
+    assert [each["info"] for each in columns_of("api", [plain, newer])["resources"].to_pylist()[1]] == ['{"a":1}']
+    assert not _readers["api"].expects_known
+    assert [columns_of("api", [plain] * 3)["resources"].to_pylist()] * 2 == learned
 
 
 def test_many_types_of_resources_are_read_alike_and_only_some_are_remembered() -> None:

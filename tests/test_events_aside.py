@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trailkeep.events import Aside, aside, columns_of
+from trailkeep.events import Aside, Columns, Raws, aside, columns_of, identities_of
 from trailkeep.streams import KINDS, Kind
-from trailkeep.sync.batch import _Part, _StreamBatch
+from trailkeep.sync.taken import Part, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +60,10 @@ def is_running(process_id: int) -> bool:
         return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def part_of(columns: Columns) -> Part:
+    return Part(0, Raws([]), identities_of([], Raws([])), columns)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -154,7 +158,7 @@ def test_events_that_were_all_known_do_not_wait_to_be_read(beside: Aside) -> Non
     while asked[0]._asked is not None and not asked[0]._asked.running():
         time.sleep(0.01)
     futures = [each._asked for each in asked]
-    _StreamBatch(parts=[_Part([], each) for each in asked]).let_go()
+    Taken(parts=[part_of(each) for each in asked]).let_go()
     os.kill(process_id, signal.SIGCONT)
     assert [future is not None and future.cancelled() for future in futures] == [False, True, True]
 

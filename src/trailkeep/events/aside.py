@@ -16,6 +16,7 @@ from concurrent.futures import TimeoutError as NotInTime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from trailkeep.events.arrays import Raws
 from trailkeep.events.converter import receive_columns, send_events
 from trailkeep.events.rows import columns_of
 
@@ -38,6 +39,7 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 _CODE = """import sys
 sys.path[:] = sys.argv[1:]
 sys.modules.update(numpy=None, pandas=None)
+from trailkeep.events.arrays import Raws
 from trailkeep.events.converter import main
 main()"""
 """It finds its modules where this process does, or it might read events by the rules of another version.
@@ -53,14 +55,14 @@ class Columns:
     def __init__(
         self,
         kind: Kind,
-        raws: Sequence[bytes],
+        raws: Sequence[bytes] | Raws,
         asked: Future[pa.RecordBatch | None] | None = None,
         give_up: Callable[[], None] | None = None,
     ) -> None:
         """`asked`: what has been asked of the other process; `give_up` ends that process, which does not answer."""
         self._give_up = give_up
         self._kind: Kind = kind
-        self._raws = raws
+        self._raws = raws if isinstance(raws, Raws) else Raws(raws)
         self._asked = asked
         self._found: pa.RecordBatch | None = None
 
@@ -74,7 +76,7 @@ class Columns:
         if self._asked is not None and not self._asked.cancel():
             return False
         self._asked = None
-        self._found = self._found or columns_of(self._kind, self._raws)
+        self._found = self._found or columns_of(self._kind, list(self._raws))
         return True
 
     def result(self) -> pa.RecordBatch:
@@ -87,7 +89,7 @@ class Columns:
                     self._give_up()
             self._asked = None
         if self._found is None:
-            self._found = columns_of(self._kind, self._raws)
+            self._found = columns_of(self._kind, list(self._raws))
         return self._found
 
 
@@ -106,8 +108,9 @@ class Aside:
         """The id of the further process, while there is one."""
         return self._process.pid if self._process is not None else None
 
-    def columns(self, kind: Kind, raws: Sequence[bytes]) -> Columns:
+    def columns(self, kind: Kind, raws: Sequence[bytes] | Raws) -> Columns:
         """Have these events' columns read, aside if that helps; the caller keeps them few and small."""
+        raws = raws if isinstance(raws, Raws) else Raws(raws)
         self._left -= len(raws)
         if self._left > 0 or not self._useful:
             return Columns(kind, raws)
@@ -140,7 +143,7 @@ class Aside:
                     pipe.close()
             process.wait()
 
-    def _ask(self, kind: Kind, raws: Sequence[bytes]) -> pa.RecordBatch | None:
+    def _ask(self, kind: Kind, raws: Raws) -> pa.RecordBatch | None:
         """Have the further process read these events; None where it does not."""
         if not self._useful:
             return None

@@ -6,11 +6,12 @@ file of its own, and ends when its input does, however the process that started 
 
 from __future__ import annotations
 
+import gc
 import os
 import struct
 import sys
 from array import array
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,22 +20,24 @@ from trailkeep.events.rows import columns_of
 from trailkeep.streams import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from trailkeep.events.arrays import Raws
     from trailkeep.streams import Kind
 
 _ASKED = struct.Struct("<BIQ")
-"""The kind's place in `KINDS`, how many events follow, and their bytes in all; then each one's length, then they."""
+"""The kind's place in `KINDS`, how many events follow, and their bytes in all; then where each begins and the last
+one ends, then they."""
 _ANSWERED = struct.Struct("<Q")
 """How many bytes of an Arrow stream follow; 0 where the events could not be converted."""
-_LENGTH = "I"
+_OFFSET = "i"
+
+COLLECT_EVERY = 100_000
+"""Allocations between two looks of the garbage collector: what it would look through are fields, none in a cycle."""
 
 
-def send_events(sink: IO[bytes], kind: Kind, raws: Sequence[bytes]) -> None:
+def send_events(sink: IO[bytes], kind: Kind, raws: Raws) -> None:
     """Ask for the columns of these events."""
-    lengths = array(_LENGTH, map(len, raws))
-    sink.write(_ASKED.pack(KINDS.index(kind), len(raws), sum(lengths)) + lengths.tobytes())
-    sink.write(b"".join(raws))
+    sink.write(_ASKED.pack(KINDS.index(kind), len(raws), len(raws.content)) + raws.offsets.tobytes())
+    sink.write(raws.content)
     sink.flush()
 
 
@@ -51,9 +54,9 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
     """Answer until nothing more is asked. Raises EOFError where the asking ends, be it in the middle."""
     while True:
         kind, count, size = _ASKED.unpack(_read(source, _ASKED.size))
-        lengths = array(_LENGTH, _read(source, count * array(_LENGTH).itemsize))
+        offsets = array(_OFFSET, _read(source, (count + 1) * array(_OFFSET).itemsize))
         content = _read(source, size)
-        raws = [content[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]
+        raws = [content[start:end] for start, end in pairwise(offsets)]
         del content
         answer = pa.BufferOutputStream()
         try:
@@ -83,6 +86,8 @@ def main() -> None:
     os.dup2(nowhere, sys.stdout.fileno())
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
     try:
         serve(sys.stdin.buffer, os.fdopen(os.dup(answers.fileno()), "wb"))
     except (EOFError, OSError):

@@ -5,8 +5,10 @@ Which way an event goes changes nothing in what is read of it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -15,7 +17,7 @@ from trailkeep import jsonscan
 from trailkeep.events.values import MOST_LEVELS, UNFIT, integer_or_none, members_or_none, safe_json, text_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from trailkeep.streams import Kind
 
@@ -108,7 +110,8 @@ class _InfoOnly(msgspec.Struct, gc=False):
 
 
 Event = ApiEvent | AuthenticationEvent | SystemEvent
-_STRUCTS: dict[Kind, type[Event]] = {"api": ApiEvent, "authentication": AuthenticationEvent, "system": SystemEvent}
+STRUCTS: dict[Kind, type[Event]] = {"api": ApiEvent, "authentication": AuthenticationEvent, "system": SystemEvent}
+"""What an event of each kind is read as; those of IAM are a `Log`."""
 _log_decoder = msgspec.json.Decoder(Log)
 _info_decoder = msgspec.json.Decoder(_InfoOnly)
 LOG_FIELDS = dict(zip(Log.__struct_fields__, Log.__struct_encode_fields__, strict=True))
@@ -125,54 +128,85 @@ class _Reader:
             (name, msgspec.Raw, msgspec.field(name=each + _INFO_FIELD, default=_ABSENT))
             for each, name in self._fields.items()
         ]
-        resource: Any = msgspec.defstruct("Resource", infos, bases=(Resource,), gc=False)
-        resources = ("resources", list[resource] | None, None)
-        event: Any = msgspec.defstruct("Event", [resources], bases=(_STRUCTS[kind],), gc=False)
-        self.decode = msgspec.json.Decoder(event).decode
+        self.decode = _decoder(kind, infos, known_only=False)
         """One event without what describes its resources. Raises one of `UNFIT`."""
+        self.decode_known = _decoder(kind, infos, known_only=True)
+        """The same, but where a resource has a field that is not known this raises, too."""
+        self.expects_known = True
+        """Whether that is worth trying: until an event has had a field that cannot be learned."""
+        self._descriptions = attrgetter("info", *self._fields.values())
+        self._none = self._descriptions(_struct_of_resource(infos, known_only=False)())
 
-    def find_infos(self, events: Sequence[Event], raws: Sequence[bytes]) -> list[int]:
-        """Put what describes each resource in its place; where more may stand than was found, tell which events."""
+    def find_infos(self, events: Sequence[Event], raws: Sequence[bytes], *, known_only: bool = False) -> list[int]:
+        """Put what describes each resource in its place; where more may stand than was found, tell which events.
+
+        With `known_only` no resource has a field that is not known.
+        """
         field_of = self._fields.get
         unclear: list[int] = []
         for index, event in enumerate(events):
             for resource in event.resources or ():
                 field = field_of(resource.type)  # type: ignore[arg-type]
-                if field is None or (info := getattr(resource, field)) is _ABSENT:
+                if field is not None and (info := getattr(resource, field)) is not _ABSENT:
+                    resource.info = info
+                    continue
+                if known_only:
+                    is_clear = self._descriptions(resource) == self._none
+                else:
+                    # A key may be written with escapes.
+                    is_clear = _INFO not in raws[index] and b"\\" not in raws[index]
+                if not is_clear:
+                    unclear.append(index)
                     break
-                resource.info = info
-            else:
-                continue
-            # A key may be written with escapes.
-            raw = raws[index]
-            if b"\\" in raw or _INFO in raw:
-                unclear.append(index)
+                resource.info = _ABSENT  # it is something else where a key has no letters
         return unclear
 
 
-_readers: dict[Kind, _Reader] = {kind: _Reader(kind) for kind in _STRUCTS}
+def _decoder(kind: Kind, infos: list[Any], *, known_only: bool) -> Callable[[bytes], Any]:
+    resource = _struct_of_resource(infos, known_only=known_only)
+    resources = ("resources", list[resource] | None, None)  # type: ignore[valid-type] # it is made just now
+    event: Any = msgspec.defstruct("Event", [resources], bases=(STRUCTS[kind],), gc=False)
+    return msgspec.json.Decoder(event).decode
+
+
+def _struct_of_resource(infos: list[Any], *, known_only: bool) -> Any:
+    return msgspec.defstruct("Resource", infos, bases=(Resource,), gc=False, forbid_unknown_fields=known_only)
+
+
+_readers: dict[Kind, _Reader] = {kind: _Reader(kind) for kind in STRUCTS}
 """Each grows with the types that come; what it reads does not depend on them."""
 
 
 def read_events(kind: Kind, raws: Sequence[bytes]) -> list[Event]:
     """The fields of each event; `trailkeep.events.identify` has taken each for one."""
     reader = _readers[kind]
-    try:
-        events: list[Event] = list(map(reader.decode, raws))
-    except UNFIT:
+    events, known_only = _decode_all(reader, raws)
+    if events is None:
         return [read_event(kind, raw) for raw in raws]
     types: set[str] = set()
-    for index in reader.find_infos(events, raws):
+    for index in reader.find_infos(events, raws, known_only=known_only):
         try:
             types |= _fill_infos(events[index].resources or (), raws[index])
         except UNFIT:
             events[index] = read_slowly(kind, raws[index])
     for index, raw in enumerate(raws):
-        if len(raw) > MOST_LEVELS and jsonscan.is_nested_deeper(raw, MOST_LEVELS):
+        # The parser has taken each, so what is opened is closed.
+        if len(raw) > 2 * MOST_LEVELS and jsonscan.is_nested_deeper(raw, MOST_LEVELS):
             events[index] = read_slowly(kind, raw)
-    if types:
-        _get_to_know(kind, types)
+    if not known_only and not _get_to_know(kind, types):
+        reader.expects_known = False
     return events
+
+
+def _decode_all(reader: _Reader, raws: Sequence[bytes]) -> tuple[list[Event] | None, bool]:
+    """All events, or None where one does not fit; and whether their resources have known fields only."""
+    if reader.expects_known:
+        with contextlib.suppress(*UNFIT):
+            return list(map(reader.decode_known, raws)), True
+    try:
+        return list(map(reader.decode, raws)), False
+    except UNFIT:
+        return None, False
 
 
 def read_event(kind: Kind, raw: bytes) -> Event:
@@ -189,17 +223,20 @@ def read_event(kind: Kind, raw: bytes) -> Event:
     return event
 
 
-def _get_to_know(kind: Kind, types: set[str]) -> None:
+def _get_to_know(kind: Kind, types: set[str]) -> bool:
+    """Have resources of these types read in one go from now on; whether that changes anything."""
     known = _readers[kind].types
     new = sorted(each for each in types.difference(known) if _PLAIN_TYPE.fullmatch(each))
-    if new and len(known) < MOST_TYPES:
-        _readers[kind] = _Reader(kind, (*known, *new)[:MOST_TYPES])
+    if not new or len(known) >= MOST_TYPES:
+        return False
+    _readers[kind] = _Reader(kind, (*known, *new)[:MOST_TYPES])
+    return True
 
 
 def read_slowly(kind: Kind, raw: bytes) -> Event:
     """The fields of one event, each by itself: what can be read is, and the others are null."""
     fields = jsonscan.members(raw)
-    struct = _STRUCTS[kind]
+    struct = STRUCTS[kind]
     special = {"principal", "request_body", "status_code", "resources"}
     texts: dict[str, Any] = {
         name: text_or_none(fields.get(name)) for name in struct.__struct_fields__ if name not in special
@@ -266,6 +303,7 @@ def _read_resource_slowly(raw: bytes) -> Resource:
 def _info_of(resource_type: str | None, fields: Mapping[str, _T]) -> _T | None:
     """What stands under ``<type>_info``, or else under the first other key that ends like it."""
     name = f"{resource_type}{_INFO_FIELD}"
-    if name not in fields:
-        name = min((each for each in fields if each.endswith(_INFO_FIELD)), default="")
-    return fields.get(name)
+    if name in fields:
+        return fields[name]
+    others = [each for each in fields if each.endswith(_INFO_FIELD)]
+    return fields[min(others)] if others else None

@@ -18,7 +18,7 @@ from trailkeep.store.encoding import ROW_GROUP_ROWS, parquet_options
 from trailkeep.timespan import Span, format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from pathlib import Path
 
     from trailkeep.schema import Table
@@ -101,6 +101,52 @@ def read_segment(path: Path, columns: Sequence[str], span: Span | None = None) -
         ) from error
 
 
+def held_versions(
+    path: Path, span: Span, ids: Container[str], kinds: Container[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """The id and the bytes of every row inside `span` whose id is among `ids`, in the segment's order.
+
+    With `kinds` only rows of these kinds of streams. Of the bytes only those row groups are read that hold such a row:
+    they are most of a segment. Page checksums are checked. Raises ArchiveDamaged, with the file's name, for what cannot
+    be read.
+    """
+    told = ["id"] if kinds is None else ["id", "kind"]
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+            for number in _row_groups_inside(file, span):
+                rows = file.read_row_group(number, columns=[*told, "recorded_at"])
+                inside = pc.indices_nonzero(is_inside(rows["recorded_at"], span))
+                found = zip(inside.to_pylist(), *(rows[name].take(inside).to_pylist() for name in told), strict=True)
+                wanted = [each for each in found if each[1] in ids and (kinds is None or each[2] in kinds)]
+                if wanted:
+                    raws = file.read_row_group(number, columns=["raw"])["raw"]
+                    for index, identifier, *_kind in wanted:
+                        yield identifier, raws[index].as_py().encode()
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveDamaged(
+            f"{path} cannot be read: {error}",
+            hint="Restore the file from a copy of the archive; its SHA-256 is in the ledger.",
+        ) from error
+
+
+def _row_groups_inside(file: pq.ParquetFile, span: Span) -> list[int]:
+    """The row groups that may have a row inside `span`, by their statistics."""
+    metadata = file.metadata
+    column = metadata.schema.names.index("recorded_at")
+    found: list[int] = []
+    for number in range(metadata.num_row_groups):
+        told: Any = metadata.row_group(number).column(column).statistics
+        is_known = told is not None and told.has_min_max
+        if not is_known or (told.min < _without_zone(span.end) and told.max >= _without_zone(span.start)):
+            found.append(number)
+    return found
+
+
+def is_inside(moments: pa.ChunkedArray, span: Span) -> Any:
+    """Whether each moment is inside `span`, as a column."""
+    return pc.and_(pc.greater_equal(moments, _naive(span.start)), pc.less(moments, _naive(span.end)))
+
+
 def rows_from(table: Table, path: Path, moment: datetime | None) -> pa.Table:
     """The rows of a segment at or after `moment`, or all of them, with all their columns, in the segment's order.
 
@@ -156,7 +202,12 @@ def _is_sorted(table: Table, rows: pa.Table) -> bool:
 
 
 def _naive(moment: datetime) -> pa.Scalar:
-    return pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
+    return pa.scalar(_without_zone(moment), pa.timestamp("us"))
+
+
+def _without_zone(moment: datetime) -> datetime:
+    """A moment, which is of UTC, as columns have it."""
+    return moment.replace(tzinfo=None)
 
 
 def utc(value: pa.Scalar) -> datetime:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import timedelta
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +17,8 @@ from trailkeep.events import Aside, Columns, complete, moments_to_arrow, raw_to_
 from trailkeep.schema import EVENT_TABLES, QUARANTINE, REQUESTS, REVISIONS
 from trailkeep.seal import CoverageRecord
 from trailkeep.store import NewRows, read_segment
-from trailkeep.store.segments import utc
+from trailkeep.store.segments import held_versions, is_inside, utc
+from trailkeep.sync.taken import Part, Taken
 from trailkeep.timespan import Span, format_time, month_of, union
 
 if TYPE_CHECKING:
@@ -30,53 +30,9 @@ if TYPE_CHECKING:
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.streams import Kind, Stream
     from trailkeep.sync.report import StreamReport
-    from trailkeep.sync.window import Piece, Window
+    from trailkeep.sync.window import Piece
 
 _T = TypeVar("_T")
-
-PART_EVENTS = 2_500
-PART_BYTES = 4 * 1024 * 1024
-"""So many events, or bytes of them, are read as rows in one go while the batch still fills."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some of a batch's events, each the first version of its id, and their columns."""
-
-    arrivals: list[Arrival]
-    columns: Columns
-
-
-@dataclass(slots=True)
-class _StreamBatch:
-    arrivals: dict[str, Arrival] = field(default_factory=dict)
-    """The first version that arrived of each event, by id."""
-    parts: list[_Part] = field(default_factory=list)
-    """The same events, in the same order, as far as their columns are being read."""
-    loose: list[Arrival] = field(default_factory=list)
-    """Those that are in no part yet."""
-    loose_bytes: int = 0
-    others: list[Arrival] = field(default_factory=list)
-    """Further versions with other content."""
-    rejects: list[tuple[Reject, datetime]] = field(default_factory=list)
-    claims: list[Span] = field(default_factory=list)
-    repeated: int = 0
-    """Events that came once more with the same content."""
-    extents: dict[Window, Span] = field(default_factory=dict)
-    """From the first to the last event of each window."""
-    again: list[Arrival] = field(default_factory=list)
-    """Events that a window sent no later than others which the run has committed: they may be the same ones."""
-
-    def let_go(self) -> None:
-        """Hold no event any more: their rows hold them twice as it is."""
-        for part in self.parts:
-            part.columns.forget()
-        self.arrivals.clear()
-        self.parts.clear()
-        self.loose.clear()
-        self.others.clear()
-        self.again.clear()
-        self.rejects.clear()
 
 
 class Batch:
@@ -89,54 +45,31 @@ class Batch:
         """The first ledger entry of the run: files of earlier ones are looked through wherever windows touch them."""
         self.events = 0
         self.bytes = 0
-        self._streams: dict[Stream, _StreamBatch] = defaultdict(_StreamBatch)
+        self._streams: dict[Stream, Taken] = defaultdict(Taken)
         self._pages: list[dict[str, Any]] = []
 
     @property
     def has_claims(self) -> bool:
         """Whether a commit of the batch would add to what is proven or kept."""
-        return any(batch.claims or batch.arrivals or batch.rejects for batch in self._streams.values())
+        return any(taken.claims or taken.places or taken.rejects for taken in self._streams.values())
 
     def add(self, piece: Piece, report: StreamReport) -> None:
         """Take in what one page brought, and count it."""
         stream = piece.window.stream
-        batch = self._streams[stream]
-        self._take_in(batch, piece.arrivals)
-        if len(batch.loose) >= PART_EVENTS or batch.loose_bytes >= PART_BYTES:
-            raws = [arrival.raw for arrival in batch.loose]
-            batch.parts.append(_Part(batch.loose, self._aside.columns(stream.kind, raws)))
-            batch.loose, batch.loose_bytes = [], 0
+        taken = self._streams[stream]
+        taken.take_in(piece.arrivals)
+        if taken.is_full:
+            taken.make_part(partial(self._aside.columns, stream.kind))
         if piece.arrivals:
-            batch.again += piece.window.may_be_committed(piece.arrivals)
-            extent = _extent(piece.arrivals)
-            known_extent = batch.extents.get(piece.window, extent)
-            batch.extents[piece.window] = Span(min(extent.start, known_extent.start), max(extent.end, known_extent.end))
-        batch.rejects += [(reject, piece.page.server_date or piece.page.received_at) for reject in piece.rejects]
+            taken.note_extent(piece.window, piece.arrivals)
+        taken.rejects += [(reject, piece.page.server_date or piece.page.received_at) for reject in piece.rejects]
         if piece.proven is not None:
-            batch.claims.append(piece.proven)
+            taken.claims.append(piece.proven)
         report.counters["fetched"] += len(piece.arrivals)
         report.counters["pages"] += 1
         self.events += len(piece.arrivals) + len(piece.rejects)
         self.bytes += piece.page.bytes
         self._pages.append(page_row(self.run, stream, piece.bounds, piece.number, piece.page))
-
-    def _take_in(self, batch: _StreamBatch, arrivals: list[Arrival]) -> None:
-        """Sort a page's events into first versions, repeated ones, and others of the same id."""
-        page = {arrival.id: arrival for arrival in arrivals}
-        if len(page) < len(arrivals) or not batch.arrivals.keys().isdisjoint(page):
-            page = {}
-            for arrival in arrivals:
-                first = batch.arrivals.get(arrival.id) or page.setdefault(arrival.id, arrival)
-                if first is arrival:
-                    continue
-                versions = (first, *(each for each in batch.others if each.id == arrival.id))
-                if any(same_content(known.raw, arrival.raw) for known in versions):
-                    batch.repeated += 1
-                else:
-                    batch.others.append(arrival)
-        batch.arrivals.update(page)
-        batch.loose += page.values()
-        batch.loose_bytes += sum(len(arrival.raw) for arrival in page.values())
 
     def note_page(self, row: dict[str, Any]) -> None:
         """Put a page into the acquisition log that belongs to no window."""
@@ -144,7 +77,7 @@ class Batch:
 
     def claims(self) -> dict[Stream, list[Span]]:
         """What the batch proves to have been read, by stream."""
-        return {stream: union(batch.claims) for stream, batch in self._streams.items() if batch.claims}
+        return {stream: union(taken.claims) for stream, taken in self._streams.items() if taken.claims}
 
     def coverage(self) -> list[CoverageRecord]:
         """The claims as the ledger records them."""
@@ -152,8 +85,8 @@ class Batch:
 
     def note_committed(self) -> None:
         """Let the windows remember what of theirs is committed: the same events may be sent again."""
-        for batch in self._streams.values():
-            for window, extent in batch.extents.items():
+        for taken in self._streams.values():
+            for window, extent in taken.extents.items():
                 window.note_committed(extent.end)
 
     def rows(
@@ -168,22 +101,36 @@ class Batch:
         `covered_before` tells what earlier runs had covered of a stream, in ascending order.
         """
         rows: list[NewRows] = []
-        for stream, batch in sorted(self._streams.items()):
+        for stream, taken in sorted(self._streams.items()):
             known = _Known(archive, ledger, stream, self.first_seq)
             counters = report_of(stream).counters
-            new, revised = known.sort_out(batch)
-            counters["new"] += len(new)
-            counters["revised"] += len(revised)
-            counters["late"] += _count_inside(new, covered_before(stream))
-            counters["duplicate"] += batch.repeated + len(batch.arrivals) + len(batch.others) - len(new) - len(revised)
-            last = Columns(stream.kind, [arrival.raw for arrival in batch.loose])
-            rows += _event_rows(stream, [*batch.parts, _Part(batch.loose, last)], new)
-            rows += _revision_rows(stream, revised)
-            rejects = known.unknown_rejects(batch.rejects)
+            sorted_out = known.sort_out(taken)
+            arrived = taken.repeated + len(taken.places) + len(taken.others)
+            taken.make_part(partial(Columns, stream.kind))
+            new = _event_rows(stream.kind, taken.parts, sorted_out)
+            counters["new"] += new.num_rows
+            counters["revised"] += len(sorted_out.revised)
+            counters["late"] += _count_inside(new["recorded_at"], covered_before(stream))
+            counters["duplicate"] += arrived - new.num_rows - len(sorted_out.revised)
+            rows += _by_partition(stream, new)
+            rows += _revision_rows(stream, sorted_out.revised)
+            rejects = known.unknown_rejects(taken.rejects)
             counters["quarantined"] += len(rejects)
             rows += _quarantine_rows(stream, rejects)
-            batch.let_go()
+            taken.let_go()
         return [*rows, *_request_rows(self._pages)]
+
+
+@dataclass(frozen=True, slots=True)
+class _SortedOut:
+    """What of the taken events is not new: all first versions are but for some places, and some others are."""
+
+    dropped: set[int] = field(default_factory=set)
+    """The places of first versions that are no new events."""
+    new: list[Arrival] = field(default_factory=list)
+    """Of the others, those that are new events all the same."""
+    revised: list[Arrival] = field(default_factory=list)
+    """New revisions of events that are held or new."""
 
 
 class _Known:
@@ -195,21 +142,26 @@ class _Known:
         self._stream = stream
         self._first_seq = first_seq
 
-    def sort_out(self, batch: _StreamBatch) -> tuple[list[Arrival], list[Arrival]]:
-        """The arrivals that are new, and those that are a new revision of a held event; known ones are in neither."""
-        arrivals = [*batch.arrivals.values(), *batch.others]
-        held = self._versions(batch)
-        if not held and not batch.others:
-            return arrivals, []
-        new: list[Arrival] = []
-        revised: list[Arrival] = []
-        for arrival in sorted(arrivals, key=lambda each: (each.recorded_at, each.id)):
+    def sort_out(self, taken: Taken) -> _SortedOut:
+        """Tell new events, new revisions of events, and those that are known already, which are neither."""
+        held = self._versions(taken)
+        found = _SortedOut()
+        unclear = [*taken.arrivals(held.keys() | {each.id for each in taken.others}), *taken.others]
+        first = len(unclear) - len(taken.others)
+        for index, arrival in sorted(enumerate(unclear), key=lambda each: (each[1].recorded_at, each[1].id)):
             versions = held.setdefault(arrival.id, [])
-            if any(same_content(version, arrival.raw) for version in versions):
+            is_known = any(same_content(version, arrival.raw) for version in versions)
+            is_new = not versions
+            if index < first and not is_new:
+                found.dropped.add(taken.places[arrival.id])
+            if is_known:
                 continue
-            (revised if versions else new).append(arrival)
+            if not is_new:
+                found.revised.append(arrival)
+            elif index >= first:
+                found.new.append(arrival)
             versions.append(arrival.raw)
-        return new, revised
+        return found
 
     def unknown_rejects(self, rejects: list[tuple[Reject, datetime]]) -> list[tuple[Reject, datetime]]:
         """The rejects whose bytes are not in quarantine yet, each once."""
@@ -231,53 +183,38 @@ class _Known:
         stream = self._stream
         return self._ledger.files(table, span, organization_id=stream.organization_id, region=stream.region)
 
-    def _versions(self, batch: _StreamBatch) -> dict[str, list[bytes]]:
-        """Every held version of the batch's events: the one in the events' table first, then its revisions."""
+    def _versions(self, taken: Taken) -> dict[str, list[bytes]]:
+        """Every held version of the taken events: the one in the events' table first, then its revisions."""
         versions: dict[str, list[bytes]] = {}
-        again = [_extent(batch.again)] if batch.again else []
         for table in (EVENT_TABLES[self._stream.kind], REVISIONS):
-            columns = ["id", "raw"] if table is not REVISIONS else ["id", "raw", "kind"]
-            for span in union(batch.extents.values()):
+            for span in union(taken.extents.values()):
                 for file in self._files(table.name, span):
                     if file.seq < self._first_seq:
-                        self._collect(versions, file, columns, span, batch.arrivals)
+                        self._collect(versions, file, span, taken.places)
             # What this run has committed itself can only come again where a window went back in time.
-            for span in again:
-                for file in self._files(table.name, span):
+            if taken.again is not None:
+                for file in self._files(table.name, taken.again):
                     if file.seq >= self._first_seq:
-                        self._collect(versions, file, columns, span, batch.arrivals)
+                        self._collect(versions, file, taken.again, taken.places)
         return versions
 
-    def _collect(
-        self,
-        versions: dict[str, list[bytes]],
-        file: LiveFile,
-        columns: list[str],
-        span: Span,
-        ids: Container[str],
-    ) -> None:
-        for some in read_segment(self._archive.locate(file), columns, span).to_batches(max_chunksize=10_000):
-            wanted = [index for index, each in enumerate(some["id"].to_pylist()) if each in ids]
-            for row in some.take(pa.array(wanted, pa.int32())).to_pylist():
-                if row.get("kind", self._stream.kind) == self._stream.kind:
-                    versions.setdefault(row["id"], []).append(row["raw"].encode())
+    def _collect(self, versions: dict[str, list[bytes]], file: LiveFile, span: Span, ids: Container[str]) -> None:
+        kinds = {self._stream.kind} if file.table == REVISIONS.name else None
+        for identifier, raw in held_versions(self._archive.locate(file), span, ids, kinds):
+            versions.setdefault(identifier, []).append(raw)
 
 
-def _count_inside(arrivals: list[Arrival], spans: Sequence[Span]) -> int:
-    """How many of the arrivals lie in one of the spans, which are in order and do not touch."""
-    if not spans:
+def _count_inside(moments: pa.ChunkedArray, spans: Sequence[Span]) -> int:
+    """How many of the moments lie in one of the spans, which are in order and do not touch."""
+    if not spans or not len(moments):
         return 0
-    starts = [span.start for span in spans]
+    extent = pc.min_max(moments)
+    first, last = utc(extent["min"]), utc(extent["max"])
     found = 0
-    for arrival in arrivals:
-        index = bisect_right(starts, arrival.recorded_at) - 1
-        found += index >= 0 and arrival.recorded_at < spans[index].end
+    for span in spans:
+        if span.start <= last and span.end > first:
+            found += pc.sum(is_inside(moments, span)).as_py()
     return found
-
-
-def _extent(arrivals: list[Arrival]) -> Span:
-    times = [arrival.recorded_at for arrival in arrivals]
-    return Span(min(times), max(times) + timedelta(microseconds=1))
 
 
 def record_span(stream: Stream, span: Span) -> CoverageRecord:
@@ -291,34 +228,32 @@ def record_span(stream: Stream, span: Span) -> CoverageRecord:
     )
 
 
-def _event_rows(stream: Stream, parts: list[_Part], new: list[Arrival]) -> list[NewRows]:
-    """The rows of the arrivals that are new: nearly always all those of all parts, and no others."""
-    table = EVENT_TABLES[stream.kind]
-    if not new:
-        return []
-    kept = set(map(id, new))
-    wanted = [_Part([each for each in part.arrivals if id(each) in kept], part.columns) for part in parts]
-    for part in reversed(wanted):
+def _event_rows(kind: Kind, parts: list[Part], sorted_out: _SortedOut) -> pa.Table:
+    """The rows of new events: nearly always all those of all parts, and no others."""
+    wanted: list[tuple[Part, list[bool] | None]] = []
+    for part in parts:
+        places = range(part.first, part.first + len(part.raws))
+        kept = None if sorted_out.dropped.isdisjoint(places) else [each not in sorted_out.dropped for each in places]
+        if kept is None or any(kept):
+            wanted.append((part, kept))
+        else:
+            part.columns.forget()
+    for part, _kept in reversed(wanted):
         # While the first parts are read aside, this thread reads the last.
-        if part.arrivals and not part.columns.read_here():
+        if not part.columns.read_here():
             break
-    found = [
-        _rows_of(stream.kind, part, some.arrivals) for part, some in zip(parts, wanted, strict=True) if some.arrivals
-    ]
-    others = kept.difference(id(each) for part in wanted for each in part.arrivals)
-    if others:
-        found.append(to_rows(stream.kind, [each for each in new if id(each) in others]))
-    rows = pa.concat_tables(found).combine_chunks()
+    found = [to_rows(kind, sorted_out.new)]
+    for part, kept in wanted:
+        rows = pa.Table.from_batches([complete(kind, part.identities, part.columns.result())])
+        found.append(rows if kept is None else rows.filter(pa.array(kept, pa.bool_())))
+    return pa.concat_tables(found)
+
+
+def _by_partition(stream: Stream, rows: pa.Table) -> list[NewRows]:
+    if not rows.num_rows:
+        return []
+    table = EVENT_TABLES[stream.kind]
     return [NewRows(table=table, partition=_partition(stream, month), rows=some) for month, some in _months(rows)]
-
-
-def _rows_of(kind: Kind, part: _Part, wanted: list[Arrival]) -> pa.Table:
-    """The rows of those of a part's events that are wanted."""
-    rows = pa.Table.from_batches([complete(kind, part.arrivals, part.columns.result())])
-    if len(wanted) == len(part.arrivals):
-        return rows
-    kept = set(map(id, wanted))
-    return rows.filter(pa.array([id(each) in kept for each in part.arrivals], pa.bool_()))
 
 
 def _months(rows: pa.Table) -> list[tuple[str, pa.Table]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-WAITING_BYTES = 8 * 1024 * 1024
+WAITING_BYTES = 4 * 1024 * 1024
 """Pages of so many bytes may wait before the workers do; one more page always may."""
 
 _LOOK_SECONDS = 0.2
