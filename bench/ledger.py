@@ -157,6 +157,7 @@ class Simulation:
 
     def _file(self, table: str, partition: dict[str, str], first: datetime, last: datetime, rows: int) -> Made:
         self._number = getattr(self, "_number", 0) + 1
+        last = last if rows > 1 else first
         return Made(table, partition, first, last, rows, FOOTER + PER_EVENT * rows, self._number)
 
     def _merged(self, files: list[Made]) -> Made:

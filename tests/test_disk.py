@@ -281,3 +281,53 @@ def tear(file: Path, length: int) -> None:
     """Cut the file off."""
     file.chmod(0o600)
     os.truncate(file, length)
+
+
+class TestReplacing:
+    """Files of the cache are replaced whole, privately, and without an error."""
+
+    def test_it_is_private_and_leaves_no_draft(self, tmp_path: Path) -> None:
+        file = tmp_path / "cache" / "derived.json"
+        previous = os.umask(0)
+        try:
+            for content in (b"one", memoryview(b"another"), b""):
+                assert UnsyncedDisk().replace(file, content)
+                assert file.read_bytes() == content
+        finally:
+            os.umask(previous)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+        assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+    def test_whatever_fails_the_file_is_the_old_one_or_the_new_one(self, tmp_path: Path) -> None:
+        base = tmp_path / "base"
+        file = base / "cache" / "derived.json"
+        steps = 1
+        while True:
+            shutil.rmtree(base, ignore_errors=True)
+            file.parent.mkdir(parents=True)
+            file.write_bytes(b"old")
+            (file.parent / "derived.json.part").write_bytes(b"a draft that was cut off")
+            disk = FaultyDisk(base)
+            disk.fail_at, disk.fail_with = steps, errno.ENOSPC
+            done = disk.replace(file, b"new")
+            assert file.read_bytes() == (b"new" if done else b"old")
+            if done:
+                break
+            steps += 1
+        assert steps > 4
+        assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+    @pytest.mark.parametrize("in_the_way", ["link", "file", "draft"])
+    def test_what_is_in_the_way_is_neither_followed_nor_an_error(self, tmp_path: Path, in_the_way: str) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        folder = tmp_path / "cache"
+        if in_the_way == "link":
+            folder.symlink_to(elsewhere)
+        elif in_the_way == "file":
+            folder.write_text("")
+        else:
+            (folder / "derived.json.part").mkdir(parents=True)
+        assert not UnsyncedDisk().replace(folder / "derived.json", b"new")
+        assert not [*elsewhere.iterdir()]

@@ -9,6 +9,7 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,9 @@ from trailkeep.errors import ArchiveDamaged
 from trailkeep.schema import EVENT_TABLES, STORED_TABLES
 from trailkeep.store import Archive, Commit, Disk, Ledger, Writer, layout, remembered
 from trailkeep.store.archive import LISTED, describe_archive
-from trailkeep.store.claims import add_span
 from trailkeep.store.ledger import Head
 from trailkeep.streams import TABLE_NAMES
-from trailkeep.timespan import Span, format_time, union
+from trailkeep.timespan import Span, add_span, format_time, union
 from trailkeep.verify import verify_archive
 
 if TYPE_CHECKING:
@@ -272,6 +272,10 @@ def test_spans_taken_in_one_by_one_are_their_union(pairs: list[tuple[int, int]])
     for span in moments:
         add_span(spans, span)
     assert spans == union(moments)
+    hours = [(span.start - START, span.end - START) for span in spans]
+    held = {hour for begin, length in pairs for hour in range(begin, begin + length)}
+    assert {hour for hour in range(70) if any(a <= timedelta(hours=hour) < b for a, b in hours)} == held
+    assert all(one.end < other.start for one, other in pairwise(spans))
 
 
 def test_verify_compares_the_cache_with_the_entries(tmp_path: Path) -> None:

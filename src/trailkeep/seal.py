@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of the ledger's entries that this version writes; later ones are refused, not guessed at."""
 
+_DIGEST_BYTES = 32
+"""Of a SHA-256."""
+
 Misplacement = Literal["seq", "previous", "archive_id"]
 """A field by which an entry does not belong where it stands."""
 
@@ -212,18 +215,22 @@ def parse_entry(content: bytes, seq: int) -> Entry:
     """
     name = f"ledger entry {seq}"
     try:
-        entry_format = msgspec.json.decode(content, type=_FormatOnly).format
+        entry = msgspec.json.decode(content, type=Entry)
+        entry_format = entry.format
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ArchiveDamaged(f"{name} is not a ledger entry: {error}") from error
+        damage = ArchiveDamaged(f"{name} is not a ledger entry: {error}")
+        try:
+            entry_format = msgspec.json.decode(content, type=_FormatOnly).format
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise damage from error
+        if entry_format <= FORMAT:
+            raise damage from error
     if entry_format > FORMAT:
         raise ArchiveTooNew(
             f"{name} has format {entry_format}; this version reads up to {FORMAT}",
             hint="Use the version of Trailkeep that wrote it, or a later one.",
         )
-    try:
-        return msgspec.json.decode(content, type=Entry)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ArchiveDamaged(f"{name} is not a ledger entry: {error}") from error
+    return entry
 
 
 def misplacements(entry: Entry, *, seq: int, previous: str | None, archive_id: str) -> list[Misplacement]:
@@ -247,6 +254,33 @@ def decode_entry(content: bytes, *, seq: int, previous: str | None, archive_id: 
             raise ArchiveDamaged(f"{name} does not follow entry {seq - 1}: the hash of the previous entry differs")
         raise ArchiveDamaged(f"{name} belongs to archive {entry.archive_id}, not to this one, {archive_id}")
     return entry
+
+
+class EventDigests:
+    """The SHA-256 digests of many events' ``raw``, in any order, on their way to the digest over all of them.
+
+    They are kept by their first byte, end to end: 32 bytes of memory each, and sorted a few at a time.
+    """
+
+    def __init__(self) -> None:
+        self._by_first: dict[int, bytearray] = {}
+
+    def add(self, raw_digests: Iterable[bytes]) -> None:
+        """Take in more of them."""
+        by_first = self._by_first
+        for digest in raw_digests:
+            try:
+                by_first[digest[0]] += digest
+            except KeyError:
+                by_first[digest[0]] = bytearray(digest)
+
+    def hexdigest(self) -> str:
+        """SHA-256, in hexadecimal, over all of them in ascending order."""
+        whole = hashlib.sha256()
+        for _first, some in sorted(self._by_first.items()):
+            ends = range(0, len(some), _DIGEST_BYTES)
+            whole.update(b"".join(sorted(bytes(some[at : at + _DIGEST_BYTES]) for at in ends)))
+        return whole.hexdigest()
 
 
 def events_digest(raw_digests: Iterable[bytes]) -> str:

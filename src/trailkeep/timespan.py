@@ -6,6 +6,7 @@ Every moment is an aware ``datetime`` in UTC with microseconds; a span holds ``s
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -62,12 +63,17 @@ def union(spans: Iterable[Span]) -> list[Span]:
     """The same moments as `spans`, as the fewest spans in ascending order; touching spans are joined."""
     joined: list[Span] = []
     for span in sorted(spans):
-        if joined and span.start <= joined[-1].end:
-            if span.end > joined[-1].end:
-                joined[-1] = Span(joined[-1].start, span.end)
-        else:
-            joined.append(span)
+        add_span(joined, span)
     return joined
+
+
+def add_span(spans: list[Span], new: Span) -> None:
+    """Put `new` into `spans`, which are in ascending order without touching neighbours and stay so."""
+    first = bisect_left(spans, new.start, key=lambda span: span.end)
+    last = bisect_right(spans, new.end, key=lambda span: span.start)
+    if first < last:
+        new = Span(min(new.start, spans[first].start), max(new.end, spans[last - 1].end))
+    spans[first:last] = [new]
 
 
 def subtract(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:

@@ -27,10 +27,20 @@ FOLDER = "pivots"
 MOST_ROWS = 20_000_000
 """Rows that one writer indexes at its end, about a minute's work; the next one goes on."""
 
-CHECKED_BYTES = 16 * 1024**2
-"""So much of what is there a writer compares with its digests at its end: another part each time."""
+SHARES = 509
+"""At its end a writer looks for damage in one of so many parts of what is there, in another each time: with a sync each
+hour all of it is compared with its digests within three weeks. A prime, or syncs that leave the same number of entries
+each time might never come to some of the parts."""
 
-_SUFFIX = ".pivots"
+LEAST_BYTES, MOST_BYTES = 128 * 1024, 4 * 1024**2
+"""A part has at least so many bytes, and at most."""
+
+DOUBTED_BYTES = 16 * 1024**2
+"""Where a part is damaged, the same writer opens everything, and compares so much of it."""
+
+SUFFIX = ".pivots"
+"""Of the files there."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -49,16 +59,13 @@ class Segment:
 class Disk(Protocol):
     """The changes that are made to the archive's folder; errors are OSError and StoreError."""
 
-    def make_directory(self, path: Path) -> None: ...  # noqa: D102
-    def create(self, path: Path) -> int: ...  # noqa: D102
-    def append_all(self, descriptor: int, content: bytes) -> None: ...  # noqa: D102
-    def rename(self, source: Path, target: Path) -> None: ...  # noqa: D102
+    def replace(self, path: Path, content: bytes) -> bool: ...  # noqa: D102
     def unlink(self, path: Path) -> None: ...  # noqa: D102
 
 
 def place_of(cache: Path, sha256: str) -> Path | None:
     """Where the index of a segment lies; None for a digest that is none: a ledger may come from a stranger."""
-    return cache / FOLDER / f"{sha256}{_SUFFIX}" if _SHA256.fullmatch(sha256) else None
+    return cache / FOLDER / f"{sha256}{SUFFIX}" if _SHA256.fullmatch(sha256) else None
 
 
 def is_indexed(table: str) -> bool:
@@ -90,19 +97,16 @@ def mend(disk: Disk, cache: Path, archive_id: str, segments: Sequence[Segment], 
     folder = cache / FOLDER
     if cache.is_symlink() or folder.is_symlink():
         return 0
-    try:
-        there = {each.name for each in folder.iterdir()}
-    except OSError:
-        there = set()
-    for name in sorted(there - wanted.keys()):
+    there = _listed(folder)
+    for name in sorted(there.keys() - wanted.keys()):
         with contextlib.suppress(OSError, StoreError):
             disk.unlink(folder / name)
-    held = sorted(there & wanted.keys())
-    for name in _damaged(folder, archive_id, {name: wanted[name] for name in held}, turn):
+    held = {name: (wanted[name], there[name]) for name in sorted(there.keys() & wanted.keys())}
+    for name in _damaged(folder, archive_id, held, turn):
         with contextlib.suppress(OSError, StoreError):
             disk.unlink(folder / name)
-        there.discard(name)
-    missing = sorted((wanted[name] for name in wanted.keys() - there), key=lambda each: each.first, reverse=True)
+        del there[name]
+    missing = sorted((wanted[name] for name in wanted.keys() - there.keys()), key=lambda each: each.first, reverse=True)
     rows = made = 0
     for segment in missing:
         if rows and rows + segment.rows > MOST_ROWS:
@@ -112,39 +116,14 @@ def mend(disk: Disk, cache: Path, archive_id: str, segments: Sequence[Segment], 
     return made
 
 
-def read(cache: Path, archive_id: str, table: str, sha256: str, rows: int) -> IndexFile:
-    """The index of a segment. Raises Unusable, and OSError where there is none."""
-    place = place_of(cache, sha256)
-    if place is None:
-        raise Unusable("no name for it")
-    state, known = None, _KNOWN.get(place)
-    with contextlib.suppress(OSError):
-        found = place.lstat()
-        state = (found.st_size, found.st_mtime_ns, found.st_ino)
-    if known is None or known.state != state or known.description.archive_id != archive_id:
-        known = IndexFile(place, archive_id, sha256)
-        if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.clear()
-        _KNOWN[place] = known
-    known.check_for(table, rows)
-    return known
-
-
-_KNOWN: dict[Path, IndexFile] = {}
-"""Heads that were read, by their place: a question asks hundreds of them."""
-
-_MOST_KNOWN = 4096
-
-
 def _make(disk: Disk, place: Path, archive_id: str, segment: Segment) -> bool:
     from pyarrow import ArrowException
 
     from trailkeep.pivots.making import make
 
-    draft = place.with_suffix(".part")
+    if place.parent.parent.is_symlink():
+        return False
     try:
-        if place.parent.is_symlink() or place.parent.parent.is_symlink():
-            return False
         content = make(
             segment.locate(),
             archive_id=archive_id,
@@ -153,36 +132,59 @@ def _make(disk: Disk, place: Path, archive_id: str, segment: Segment) -> bool:
             rows=segment.rows,
             start=microseconds(segment.first),
         )
-        disk.make_directory(place.parent)
-        if os.path.lexists(draft):
-            disk.unlink(draft)
-        descriptor = disk.create(draft)
-        try:
-            disk.append_all(descriptor, content)
-        finally:
-            os.close(descriptor)
-        disk.rename(draft, place)
     except (OSError, StoreError, ArrowException, LookupError, TypeError, ValueError, Unusable):
-        with contextlib.suppress(OSError, StoreError):
-            if os.path.lexists(draft):
-                disk.unlink(draft)
         return False
-    return True
+    return disk.replace(place, content)
 
 
-def _damaged(folder: Path, archive_id: str, held: dict[str, Segment], turn: int) -> list[str]:
-    """Those of the files that cannot be used, as far as this turn looks."""
-    names = sorted(held)
-    start = turn * 7 % len(names) if names else 0
+def _listed(folder: Path) -> dict[str, int]:
+    """The names of what is in a folder, with their sizes; 0 for what is no plain file."""
+    try:
+        with os.scandir(folder) as entries:
+            return {
+                each.name: each.stat(follow_symlinks=False).st_size if each.is_file(follow_symlinks=False) else 0
+                for each in entries
+            }
+    except OSError:
+        return {}
+
+
+def _damaged(folder: Path, archive_id: str, held: dict[str, tuple[Segment, int]], turn: int) -> list[str]:
+    """Those of the files, with their sizes, that cannot be used, as far as this turn looks."""
+    total = sum(size for _segment, size in held.values())
+    share = total / SHARES
+    start = int(share * (turn % SHARES))
+    empty = [name for name, (_segment, size) in held.items() if not size]
+    end = start + max(LEAST_BYTES, min(int(share) + 1, MOST_BYTES))
+    found = _looked_at(folder, archive_id, held, start, end, everything=False)
+    if found or empty:
+        # What has met one may have met many: a copy that lacks something, another version's files, a failing disk.
+        found = _looked_at(folder, archive_id, held, start, start + DOUBTED_BYTES, everything=True)
+    return found
+
+
+def _looked_at(
+    folder: Path, archive_id: str, held: dict[str, tuple[Segment, int]], start: int, end: int, *, everything: bool
+) -> list[str]:
+    """The damaged ones among the files that hold the bytes from `start` to `end`, all files seen as one in a circle.
+
+    With `everything` the other files' heads are looked at, too.
+    """
+    total = sum(size for _segment, size in held.values())
+    end = min(end, start + total)
     found: list[str] = []
-    seen = 0
-    for name in [*names[start:], *names[:start]]:
+    at = 0
+    for name, (segment, size) in held.items():
+        # The same bytes once more, where the end lies beyond the last file's.
+        parts = [(start - each, end - each) for each in (at, at + total) if start - each < size and end > each]
+        at += size
+        if not parts and not everything:
+            continue
         try:
-            file = IndexFile(folder / name, archive_id, held[name].sha256)
-            file.check_for(held[name].table, held[name].rows)
-            if seen < CHECKED_BYTES:
-                seen += file.state[0]
-                file.check()
+            file = IndexFile(folder / name, archive_id, segment.sha256)
+            file.check_for(segment.table, segment.rows)
+            for first, last in parts:
+                file.check(first, last)
         except (OSError, Unusable):
             found.append(name)
     return found

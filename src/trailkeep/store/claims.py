@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trailkeep.timespan import Span, parse_moment
+from trailkeep.timespan import Span, add_span, parse_moment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,12 +75,3 @@ class Claims:
 def span_of(record: CoverageRecord) -> Span:
     """The span that a record names. Raises ValueError for none."""
     return Span(moment_of(record.start), moment_of(record.end))
-
-
-def add_span(spans: list[Span], new: Span) -> None:
-    """Put `new` into `spans`, which are in ascending order without touching neighbours and stay so."""
-    first = bisect_left(spans, new.start, key=lambda span: span.end)
-    last = bisect_right(spans, new.end, key=lambda span: span.start)
-    if first < last:
-        new = Span(min(new.start, spans[first].start), max(new.end, spans[last - 1].end))
-    spans[first:last] = [new]

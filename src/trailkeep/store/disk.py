@@ -113,6 +113,33 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def replace(self, path: Path, content: bytes | memoryview) -> bool:
+        """Make `content` the file `path`, 0600, through a draft beside it; False where that cannot be done.
+
+        For what is derived: nothing is flushed, so that its reader must see by itself what a power cut left of it.
+        Writes through no symbolic link in the place of the file's folder, and leaves no draft behind.
+        """
+        draft = path.with_name(f"{path.name}.part")
+        try:
+            if path.parent.is_symlink():
+                return False
+            self.make_directory(path.parent)
+            if os.path.lexists(draft):
+                self.unlink(draft)
+            descriptor = self.create(draft)
+            try:
+                self.append_all(descriptor, content)
+                self.set_mode(descriptor, PRIVATE_MODE)
+            finally:
+                os.close(descriptor)
+            self.rename(draft, path)
+        except (OSError, StoreError):
+            with contextlib.suppress(OSError, StoreError):
+                if os.path.lexists(draft):
+                    self.unlink(draft)
+            return False
+        return True
+
     def copy(self, source: Path, path: Path, mode: int) -> str:
         """Copy a file's content into a new file, as `write` does; return the SHA-256 of what was written."""
         digest = hashlib.sha256()

@@ -19,7 +19,6 @@ from trailkeep import __version__, seal
 from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.store import layout
 from trailkeep.store.claims import Claims
-from trailkeep.store.disk import PRIVATE_MODE
 from trailkeep.store.findings import KnownFindings, Mute, Recorded, known_findings
 from trailkeep.store.ledger import Head, Hold, Later, Ledger, live_file, read_chain
 from trailkeep.store.looked import Claim, ListLooks, Seen, brought_by
@@ -147,26 +146,13 @@ def remember(disk: Disk, archive: Path, ledger: Ledger) -> bool:
     Only the archive's writer may call it. It is not flushed to the disk: what a power cut leaves of it has another
     digest.
     """
-    cache = archive / layout.CACHE
-    draft = cache / f"{NAME}.part"
+    if ledger.head is None:
+        return False
     try:
-        if ledger.head is None or cache.is_symlink():
-            return False
         content = encode(ledger)
-        disk.make_directory(cache)
-        if os.path.lexists(draft):
-            disk.unlink(draft)
-        descriptor = disk.create(draft)
-        try:
-            disk.append_all(descriptor, content)
-            disk.set_mode(descriptor, PRIVATE_MODE)
-        finally:
-            os.close(descriptor)
-        disk.rename(draft, cache / NAME)
     except (OSError, StoreError):
-        with contextlib.suppress(OSError):
-            if not cache.is_symlink() and os.path.lexists(draft):
-                disk.unlink(draft)
+        return False  # what is known of findings is read again for it, and may be damaged
+    if not disk.replace(archive / layout.CACHE / NAME, content):
         return False
     ledger.remembered = ledger.head.seq
     return True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import stat
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -15,19 +17,30 @@ from trailkeep.schema import STORED_TABLES
 from trailkeep.signing import is_draft, parse_signature_name
 from trailkeep.store import Archive, Head, LiveFile, layout
 from trailkeep.store.archive import describe_archive
+from trailkeep.store.claims import moment_of
 from trailkeep.streams import KINDS
-from trailkeep.timespan import parse_moment
 from trailkeep.verify.folder import NotAFile, describe, looseness
 from trailkeep.verify.result import Findings, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from trailkeep.verify.folder import Folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNSET = "unset"
+
+CLAIM_TOLERANCE = timedelta(days=1)
+"""How far coverage may reach past an entry's own time: the laptop's clock may have been wrong."""
+
+
+class Said(NamedTuple):
+    """What is kept of an entry: after years there are tens of thousands, of several kilobytes each."""
+
+    operation: str
+    run: str
+    finished_at: str
 
 
 @dataclass(slots=True)
@@ -36,13 +49,13 @@ class Chain:
 
     archive_id: str | None = None
     """What the first entry that can be read says, and archive.json where none can."""
-    entries: dict[int, seal.Entry] = field(default_factory=dict)
+    entries: dict[int, Said] = field(default_factory=dict)
     """Every entry that can be read and says its own number."""
     hashes: dict[int, str] = field(default_factory=dict)
     """SHA-256 of every entry's bytes, those included that cannot be read as one."""
     live: dict[str, LiveFile] = field(default_factory=dict)
-    removed: dict[str, int] = field(default_factory=dict)
-    """Files that are no longer live, with the entry that removed each."""
+    late: list[tuple[int, seal.CoverageRecord]] = field(default_factory=list)
+    """What entries claim to have read that had not happened yet, with the entries' numbers."""
     folders: set[str] = field(default_factory=set)
     """Every folder that a file has ever been added to, with those above it."""
     signatures: dict[int, list[str]] = field(default_factory=dict)
@@ -54,7 +67,30 @@ class Chain:
     @property
     def staging(self) -> dict[str, int]:
         """The committed entries by the names of their staging folders."""
-        return {staging_folder(entry).rpartition("/")[2]: seq for seq, entry in self.entries.items()}
+        return {staging_folder(seq, said.run).rpartition("/")[2]: seq for seq, said in self.entries.items()}
+
+    def read_again(self, folder: Folder, seq: int) -> seal.Entry | None:
+        """An entry as the walk has read it; None where it is that no more."""
+        content = _content(folder, seq)
+        if content is None or seal.entry_hash(content) != self.hashes.get(seq):
+            return None
+        return seal.parse_entry(content, seq)
+
+    def removers(self, folder: Folder, paths: Iterable[str]) -> dict[str, int]:
+        """The entry that removed each of these files, which are not live; those that none removed are left out.
+
+        Reads the ledger again, from its end until all are found: files that should be gone are seldom there.
+        """
+        sought, found = set(paths), dict[str, int]()
+        for seq in sorted(self.entries, reverse=True):
+            if not sought:
+                break
+            entry = self.read_again(folder, seq)
+            if entry is not None:
+                removed = sought.intersection(entry.files_removed)
+                found |= dict.fromkeys(removed, seq)
+                sought -= removed
+        return found
 
     def fold(self, entry: seal.Entry, findings: Findings) -> None:
         """Apply what an entry adds and removes."""
@@ -62,8 +98,7 @@ class Chain:
         for path in entry.files_removed:
             if self.live.pop(path, None) is None and self.is_whole:
                 findings.problem(name, Kind.ENTRY, f"it removes {path}, which is not live")
-            self.removed[path] = entry.seq
-        staging = staging_folder(entry)
+        staging = staging_folder(entry.seq, entry.run)
         for index, record in enumerate(entry.files_added):
             try:
                 table, partition = layout.split_segment_path(record.path)
@@ -74,7 +109,6 @@ class Chain:
                 findings.problem(name, Kind.ENTRY, f"{words}: {record.path}")
             if record.path in self.live:
                 findings.problem(name, Kind.ENTRY, f"it adds {record.path} a second time")
-            self.removed.pop(record.path, None)
             self.live[record.path] = LiveFile(
                 record=record,
                 table=table,
@@ -121,12 +155,12 @@ def walk(folder: Folder, findings: Findings) -> Chain:
     return chain
 
 
-def staging_folder(entry: seal.Entry) -> str:
+def staging_folder(seq: int, run: str) -> str:
     """An entry's folder in ``.staging``; one that is never there, where its run cannot be a folder."""
     try:
-        return f"{layout.STAGING}/{layout.staging_name(entry.seq, entry.run)}"
+        return f"{layout.STAGING}/{layout.staging_name(seq, run)}"
     except ArchiveDamaged:
-        return f"{layout.STAGING}/{entry.seq:08d}-"
+        return f"{layout.STAGING}/{seq:08d}-"
 
 
 def read_newer(folder: Folder, chain: Chain) -> list[seal.Entry]:
@@ -176,6 +210,14 @@ def _names(folder: Folder, findings: Findings) -> tuple[list[int], dict[int, lis
     return sorted(seqs), signatures
 
 
+def _content(folder: Folder, seq: int) -> bytes | None:
+    """The bytes of an entry that were read before; None where they cannot be read."""
+    try:
+        return folder.read(f"{layout.LEDGER}/{layout.entry_name(seq)}")
+    except (NotAFile, OSError):
+        return None
+
+
 def _read_entry(folder: Folder, seq: int, findings: Findings) -> bytes | None:
     path = f"{layout.LEDGER}/{layout.entry_name(seq)}"
     try:
@@ -217,7 +259,8 @@ def _take(chain: Chain, seq: int, content: bytes, previous: str | None, findings
         chain.is_whole = False
         return
     _check_said(path, entry, findings)
-    chain.entries[seq] = entry
+    chain.entries[seq] = Said(sys.intern(entry.operation), entry.run, entry.finished_at)
+    chain.late += ((seq, claim) for claim in _late_claims(entry))
     chain.fold(entry, findings)
 
 
@@ -248,6 +291,18 @@ def _check_said(path: str, entry: seal.Entry, findings: Findings) -> None:
         if start is None or end is None or start >= end or claim.kind not in KINDS:
             words = f"its {name} names no span of a stream: {claim.kind} {claim.region} {claim.start} {claim.end}"
             findings.problem(path, Kind.ENTRY, words)
+
+
+def _late_claims(entry: seal.Entry) -> Iterator[seal.CoverageRecord]:
+    """What an entry claims to have read that had not happened when it was made."""
+    try:
+        known = moment_of(entry.finished_at) + CLAIM_TOLERANCE
+        if entry.clock_offset_ms is not None:
+            known += timedelta(milliseconds=entry.clock_offset_ms)
+        late = [claim for claim in entry.coverage if moment_of(claim.end) > known]
+    except (ValueError, OverflowError):
+        return  # said where its times were read
+    yield from late
 
 
 def _archive_id(folder: Folder, findings: Findings, *, has_entries: bool) -> str | None:
@@ -320,6 +375,6 @@ def _record_faults(record: seal.FileRecord, table: str, partition: dict[str, str
 
 def _moment(text: str) -> datetime | None:
     try:
-        return parse_moment(text)
+        return moment_of(text)
     except (ValueError, OverflowError):
         return None

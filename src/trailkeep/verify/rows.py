@@ -90,7 +90,7 @@ class _Checker:
         self.elsewhere = 0
         self.strangers = 0
         self.faults: dict[str, str] = {}
-        self.digests: list[bytes] = []
+        self.digests = seal.EventDigests()
         self.last_key: tuple[Any, ...] | None = None
         self.first: datetime | None = None
         self.last: datetime | None = None
@@ -135,7 +135,7 @@ class _Checker:
         self.check_extent(rows)
         self.check_seqs(rows)
         if "raw" in rows.schema.names:
-            self.digests.extend(raw_digests(rows["raw"]))
+            self.digests.add(raw_digests(rows["raw"]))
             self.check_raw(rows)
         if "kind" in rows.schema.names and self.kind is None:
             strangers = {str(kind) for kind in rows["kind"].unique().to_pylist()} - set(KINDS)
@@ -265,7 +265,7 @@ class _Checker:
         month = self.file.partition.get("month")
         if "month" in self.table.partitions and {month_of(self.first), month_of(self.last)} != {month}:
             self.fault("month", f"it holds rows outside its month, {month}")
-        digest = seal.events_digest(self.digests) if "raw" in self.table.arrow_schema.names else None
+        digest = self.digests.hexdigest() if "raw" in self.table.arrow_schema.names else None
         if digest != record.events_digest:
             self.fault("digest", "the digest of its events does not match")
 

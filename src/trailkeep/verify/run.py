@@ -6,14 +6,14 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from trailkeep.errors import ArchiveDamaged, ArchiveTooNew, UsageError
 from trailkeep.schema import EVENT_TABLES, STORED_TABLES
 from trailkeep.store import Archive, Head, layout, remembered
 from trailkeep.store.disk import store_errors
-from trailkeep.timespan import Span, parse_moment
+from trailkeep.timespan import Span
 from trailkeep.verify import strangers
 from trailkeep.verify.chain import Chain, read_newer, walk
 from trailkeep.verify.files import check_files, open_live
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 MAX_WORKERS = 8
 """Threads that hash by default, at most: more than a disk can serve help nobody."""
-
-CLAIM_TOLERANCE = timedelta(days=1)
-"""How far coverage may reach past an entry's own time: the laptop's clock may have been wrong."""
 
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-fA-F]{64})")
 
@@ -245,20 +242,12 @@ class _Work:
 
     def check_claims(self) -> None:
         """Whether any entry claims to have read what had not happened yet."""
-        for seq, entry in self.chain.entries.items():
-            try:
-                known = parse_moment(entry.finished_at) + CLAIM_TOLERANCE
-                if entry.clock_offset_ms is not None:
-                    known += timedelta(milliseconds=entry.clock_offset_ms)
-                late = [claim for claim in entry.coverage if parse_moment(claim.end) > known]
-            except (ValueError, OverflowError):
-                continue  # said where the entry was read
-            for claim in late:
-                self.findings.problem(
-                    f"{layout.LEDGER}/{layout.entry_name(seq)}",
-                    Kind.ENTRY,
-                    f"it claims to have read {claim.kind} {claim.region} up to {claim.end}, after its own time",
-                )
+        for seq, claim in self.chain.late:
+            self.findings.problem(
+                f"{layout.LEDGER}/{layout.entry_name(seq)}",
+                Kind.ENTRY,
+                f"it claims to have read {claim.kind} {claim.region} up to {claim.end}, after its own time",
+            )
 
     def settle_absent(self, newer: list[seal.Entry]) -> None:
         """Files that were not there: removed by an entry since, or missing."""

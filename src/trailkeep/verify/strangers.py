@@ -85,13 +85,13 @@ def settle(folder: Folder, chain: Chain, strangers: Strangers, newer: list[seal.
     """Turn what the walk met into problems, but for what newer entries brought and what is gone by now."""
     added = {record.path for entry in newer for record in entry.files_added}
     folders = {"/".join(path.split("/")[:depth]) for path in added for depth in range(1, path.count("/") + 1)}
-    for path in strangers.files:
-        if path in added or not folder.has(path):
-            continue
-        seq = chain.removed.get(path)
+    met = [path for path in strangers.files if path not in added and folder.has(path)]
+    removers = chain.removers(folder, met)
+    for path in met:
+        seq = removers.get(path)
         if seq is None:
             findings.problem(path, Kind.EXTRA, "file is not in the ledger")
-        elif folder.has(staging_folder(chain.entries[seq])):
+        elif folder.has(staging_folder(seq, chain.entries[seq].run)):
             findings.note_alike("removed by an entry whose run was interrupted: the next run deletes it", path)
         else:
             findings.problem(path, Kind.EXTRA, f"file was removed by entry {seq}, and is still there")
@@ -128,7 +128,11 @@ def _scan_table(folder: Folder, table: str, chain: Chain, findings: Findings, st
 
 def _scan_commit(folder: Folder, chain: Chain, seq: int, path: str, findings: Findings) -> None:
     """What a committed entry's staging folder holds: its own files, intact, or something foreign."""
-    entry = chain.entries[seq]
+    entry = chain.read_again(folder, seq)
+    if entry is None:
+        name = f"{layout.LEDGER}/{layout.entry_name(seq)}"
+        findings.problem(name, Kind.UNREADABLE, "it was altered or taken away while this ran")
+        return
     own = {layout.staged_name(index, record.path): record.path for index, record in enumerate(entry.files_added)}
     for child in folder.list(path):
         if child.name == layout.entry_name(seq):
