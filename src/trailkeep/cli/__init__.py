@@ -34,7 +34,7 @@ MODULES = (
 )
 """Each registers its commands on `app.app`; none of them imports anything heavy before a command runs."""
 
-ALONE = {"query": "query"}
+ALONE = {"query": "query", "status": "status"}
 """Commands whose own module is all that is loaded for them: asking a small question is to be quick."""
 
 _VALUED = frozenset({"--archive", "--config"})

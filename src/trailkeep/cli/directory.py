@@ -11,6 +11,7 @@ import typer
 
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
+from trailkeep.cli.looks import WELL, organizations_in, others
 from trailkeep.cli.remote import open_client
 from trailkeep.cli.state import ReportFormat, moment_option, now, state_of
 from trailkeep.errors import Interrupted, NotOffered, PermissionDenied, RemoteError, TrailkeepError, UsageError
@@ -45,9 +46,6 @@ group = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(group)
-
-_WELL = frozenset({"read", "not_offered"})
-"""Outcomes that leave nothing to be done."""
 
 Format = Annotated[ReportFormat, typer.Option("--format", help="How to write the result.")]
 
@@ -191,7 +189,7 @@ class Taken:
         """The outcome in a line for the summary of a sync; none where nothing changed and all was read."""
         if self.report is not None:
             moved = any(count for name, count in self.report.total.items() if name != "objects")
-            if moved or any(each.outcome not in _WELL for each in self.report.lists):
+            if moved or any(each.outcome not in WELL for each in self.report.lists):
                 yield _summary(self.report)
 
     def tell(self, denied: Sequence[str] = ()) -> bool:
@@ -212,40 +210,6 @@ class Taken:
         """Say that there was no snapshot; in a watch, what ails the directory holds up no events."""
         if self.error is not None and not isinstance(self.error, Interrupted):
             diagnostics.problems([f"failed: directory: {self.error.message}; the events were read"])
-
-
-def directory_status(ledger: Ledger) -> list[dict[str, Any]]:
-    """When each list of the directory was looked at last, and what came of it, as JSON values."""
-    return [
-        {
-            "organization_id": organization_id,
-            "resource": look.last.resource,
-            "region": look.last.region,
-            "outcome": look.last.outcome,
-            "status": look.last.status,
-            "objects": look.last.objects,
-            "looked_at": look.last.at,
-            "read_at": look.whole.at if look.whole else None,
-        }
-        for organization_id in _organizations(ledger, None)
-        for look in ledger.looks.values()
-        if look.last.organization_id == organization_id
-    ]
-
-
-def directory_status_lines(looks: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each Organization of whose directory something could not be read."""
-    organizations = list(dict.fromkeys(each["organization_id"] for each in looks))
-    for organization_id in organizations:
-        own = [each for each in looks if each["organization_id"] == organization_id]
-        if all(each["outcome"] in _WELL for each in own):
-            continue
-        name = f"directory {organization_id}" if len(organizations) > 1 else "directory"
-        objects = sum(each["objects"] for each in own)
-        line = f"{name}: {objects:,} objects, recorded at {max(each['looked_at'] for each in own)[:19]}Z"
-        yield line + _others(
-            [(each["outcome"], " ".join(filter(None, (each["resource"], each["region"])))) for each in own]
-        )
 
 
 def _take(settings: Settings, stop: threading.Event, patience: timedelta | None = None) -> DirectoryReport:
@@ -335,16 +299,7 @@ def _summary(report: DirectoryReport) -> str:
     )
     if total["back"]:
         line += f", {total['back']} back"
-    return line + _others([(each.outcome, str(each)) for each in report.lists])
-
-
-def _others(outcomes: list[tuple[str, str]]) -> str:
-    """The lists that were not read in full, by what came of them."""
-    kinds = dict.fromkeys(outcome for outcome, _name in outcomes if outcome not in _WELL)
-    return "".join(
-        f"; {kind.replace('_', ' ')}: {', '.join(name for outcome, name in outcomes if outcome == kind)}"
-        for kind in kinds
-    )
+    return line + others([(each.outcome, str(each)) for each in report.lists])
 
 
 def _table(report: DirectoryReport) -> Iterator[str]:
@@ -367,7 +322,7 @@ def _organizations(ledger: Ledger, organization: str | None) -> list[str]:
             return [parse_organization_id(organization)]
         except ValueError as error:
             raise UsageError(f"--organization: {error}") from error
-    return sorted({organization_id for organization_id, _resource, _region in ledger.looks})
+    return organizations_in(ledger)
 
 
 def _described(resource: str, organization_id: str, version: Version) -> dict[str, Any]:

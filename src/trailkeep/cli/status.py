@@ -10,8 +10,7 @@ import typer
 
 from trailkeep.cli import diagnostics, output
 from trailkeep.cli.app import app
-from trailkeep.cli.directory import directory_status, directory_status_lines
-from trailkeep.cli.metrics import metrics
+from trailkeep.cli.looks import status_lines, status_of
 from trailkeep.cli.state import now, state_of
 from trailkeep.errors import CoverageIncomplete, UsageError
 from trailkeep.streams import TABLE_NAMES
@@ -86,6 +85,8 @@ def status(
     streams = [_described(each, ledger, at) for each in stream_coverage(ledger, at)]
     alarms = [] if longest is None else [*_alarms(streams, longest, at)]
     if report_format is StatusFormat.PROMETHEUS:
+        from trailkeep.cli.metrics import metrics
+
         output.write_verbatim(metrics(streams, at))
     elif report_format is StatusFormat.JSON:
         output.write_json(
@@ -94,13 +95,13 @@ def status(
                 "archive": str(archive.path),
                 "archive_id": archive.archive_id,
                 "as_of": format_time(at),
-                "directory": directory_status(ledger),
+                "directory": status_of(ledger),
                 "head": {"seq": ledger.head.seq, "sha256": ledger.head.sha256} if ledger.head else None,
                 "streams": streams,
             }
         )
     else:
-        for line in _lines(streams, ledger.head, directory_status_lines(directory_status(ledger))):
+        for line in _lines(streams, ledger.head, status_lines(status_of(ledger))):
             output.write_text(line)
     diagnostics.problems(f"alarm: {alarm}" for alarm in alarms)
     holed = sum(1 for each in streams if each["gaps"])
