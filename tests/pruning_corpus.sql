@@ -89,3 +89,12 @@ SELECT e.raw->>'$.id' FROM events e WHERE e.raw->>'$.recorded_at' > '2025-12-01'
 SELECT struct_pack(recorded_at := id).recorded_at AS x FROM api_events WHERE struct_pack(month := region).month = 'fr-par'
 SELECT id FROM api_events WHERE current_setting('disabled_optimizers') = '' OR month = '2025-05'
 SELECT id FROM api_events WHERE "Current_Setting"('lock_configuration')::VARCHAR = 'true' OR month = '2025-05'
+SELECT id FROM api_events WHERE recorded_at < now() AT TIME ZONE 'Pacific/Auckland'
+SELECT typeof(now()) AS t, id FROM api_events WHERE typeof(now()) = 'TIMESTAMP WITH TIME ZONE' AND recorded_at < now()
+SELECT id FROM api_events WHERE now()::VARCHAR LIKE '%+00' AND recorded_at < now()
+SELECT id FROM api_events WHERE recorded_at BETWEEN now() - INTERVAL 30 YEAR AND '2025-05-10 12:00:00+05'
+WITH now AS (SELECT now() - INTERVAL '30 years 40 days' AS early) SELECT id FROM api_events, now WHERE recorded_at > early
+SELECT id FROM api_events e LEFT JOIN (SELECT event_id FROM event_resources WHERE recorded_at > now()) ON id = event_id
+SELECT user_id FROM logins WHERE recorded_at < now() AND user_id = '{user 1}' OR user_id IS NULL
+SELECT id FROM events WHERE actor_id = '{user 1}' OR actor_id IS NULL
+SELECT user_id, count(*) FROM logins GROUP BY user_id HAVING user_id > '8'

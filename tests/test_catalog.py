@@ -25,6 +25,7 @@ from trailkeep.store import Archive, Commit, Disk, NewRows, Writer
 from trailkeep.timespan import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DAY = timedelta(days=1)
@@ -442,13 +443,15 @@ class TestLimits:
         assert list(spill.iterdir()) == []
 
 
-class TestMacros:
-    @pytest.fixture
-    def catalog(self, tmp_path: Path) -> Any:
-        archive = empty_archive(tmp_path / "archive")
-        with open_catalog(archive, archive.ledger()) as catalog:
-            yield catalog
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """That of an archive which holds nothing, for the macros alone."""
+    archive = empty_archive(tmp_path_factory.mktemp("macros") / "archive")
+    with open_catalog(archive, archive.ledger()) as catalog:
+        yield catalog
 
+
+class TestMacros:
     def test_ip_in_cidr_agrees_with_python(self, catalog: Catalog) -> None:
         drawn = random.Random(7)
         sparse = [drawn.getrandbits(128) & drawn.getrandbits(128) & drawn.getrandbits(128) for _ in range(60)]

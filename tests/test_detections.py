@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -691,3 +693,15 @@ def test_a_backtest_counts_by_month_and_principal_and_records_nothing(tmp_path: 
         ("2026-03", 0, []),
     ]
     assert archive.ledger().head == head
+
+
+def test_the_file_that_rows_are_shared_in_is_private(tmp_path: Path) -> None:
+    scan = SharedScan(span=Span(NOW - DAY, NOW), columns={})
+    umask = os.umask(0)
+    try:
+        with duckdb.connect() as connection:
+            scan.attach(connection, tmp_path)
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    finally:
+        os.umask(umask)
+    assert modes == {"shared.duckdb": 0o600}

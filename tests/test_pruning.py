@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -17,9 +18,10 @@ from trailkeep import schema
 from trailkeep.analysis import Question, Stop
 from trailkeep.analysis.explaining import Explanation, explain
 from trailkeep.analysis.question import prepare
-from trailkeep.analysis.result import asked_of, needs_of
+from trailkeep.analysis.result import asked_of, needs_of, open_for
 from trailkeep.catalog import Catalog, Limits, open_catalog
 from trailkeep.catalog.conditions import EVERYTHING, MAX_BOXES, Box, Texts, both, either, hull
+from trailkeep.catalog.present import may_lose_its_zone
 from trailkeep.catalog.pushed import Stand, boxes_of, conditions_of
 from trailkeep.catalog.views import of_use
 from trailkeep.cli.explaining import explain as write
@@ -121,6 +123,7 @@ GIVEN = {
     "b": datetime.fromisoformat("2025-05-31"),
     "m": "2025-05",
     "nothing": None,
+    "days": 1,
 }
 COUNTED = {
     f"SELECT id FROM api_events WHERE {MAY}": API,
@@ -151,6 +154,15 @@ COUNTED = {
     "SELECT id FROM api_events WHERE recorded_at >= '2025-05-28 12:30:00.000001' AND month = '2025-05'": {},
     "SELECT id FROM api_events WHERE recorded_at = '2025-05-28 12:30:00'": API,
     "SELECT id FROM api_events WHERE recorded_at < now()::TIMESTAMP - INTERVAL 1000 YEAR": {},
+    "SELECT id FROM api_events WHERE recorded_at > now() - INTERVAL 1 HOUR": {},
+    "SELECT id FROM events WHERE recorded_at >= current_timestamp - INTERVAL '1 hour'": {},
+    "SELECT event_id FROM event_resources e WHERE e.recorded_at BETWEEN now() - INTERVAL ($days) DAY AND now()": {},
+    "WITH e AS (FROM logins WHERE now() - INTERVAL 1 DAY < recorded_at) SELECT * FROM e": {},
+    "SELECT id FROM events WHERE recorded_at::DATE = now()::DATE AND region = 'fr-par'": {},
+    "SELECT id FROM api_events WHERE recorded_at >= date_trunc('day', now()) - INTERVAL 1 DAY": {},
+    "SELECT id FROM api_events WHERE recorded_at >= current_date - 1": {},
+    "SELECT id FROM api_events WHERE recorded_at >= today()": {},
+    f"SELECT id FROM api_events WHERE recorded_at < now() AND {MAY}": API,
 }
 
 
@@ -159,6 +171,62 @@ def test_only_files_of_use_are_opened(archive: Archive, whole: Catalog, sql: str
     assert (
         same(archive, whole, sql, **{name: value for name, value in GIVEN.items() if f"${name}" in sql}) == COUNTED[sql]
     )
+
+
+COMPARED = [
+    "recorded_at > now()",
+    "now() <= e.recorded_at",
+    "recorded_at > NOW ( ) - INTERVAL 7 DAY + to_hours(3)",
+    "recorded_at::DATE = date_trunc('month', transaction_timestamp())",
+    "recorded_at BETWEEN now() - INTERVAL ($days) DAY AND get_current_timestamp()::TIMESTAMP",
+    "recorded_at < '2025-05-01' OR (recorded_at > now() - INTERVAL '90 minutes' AND id IN (SELECT 'now()'))",
+]
+USED_OTHERWISE = [
+    "recorded_at > now() AT TIME ZONE 'Asia/Tokyo'",
+    "now()::VARCHAR LIKE '%+00'",
+    "typeof(now()) = 'TIMESTAMP'",
+    "recorded_at > now() AND age(now()) > INTERVAL 1 DAY",
+    "recorded_at > now() - INTERVAL '1 month 40 days'",
+    "recorded_at > now() - recorded_at",
+    "recorded_at > now() - $interval",
+    "recorded_at > now() - to_days(extract(hour FROM recorded_at)::INTEGER)",
+    "recorded_at IN (now(), now())",
+    "recorded_at BETWEEN now() - INTERVAL 9 YEAR AND '2025-05-10 12:00:00+05'",
+    "recorded_at > date_trunc('week', now())",
+    "recorded_at > greatest(now(), now())",
+    "user_agent > now()",
+    "'2025-05-10 12:00:00+05' < now()",
+    "TRY_CAST(recorded_at AS DATE) > now()",
+    "recorded_at.x > now()",
+    "recorded_at > now() AND len(list_filter(['x'], lambda recorded_at: recorded_at > now()::VARCHAR)) = 0",
+    "recorded_at > now() AND id IN (SELECT recorded_at FROM (SELECT '2025-05-10 12:00:00+05' AS recorded_at))",
+    "recorded_at > now() AND id IN (SELECT a FROM (VALUES ('2025')) AS t(recorded_at))",
+    "recorded_at > now() AND id IN (SELECT COLUMNS('id') FROM api_events)",
+    "recorded_at > now() AND id IN (SELECT unnest({'recor' || 'ded_at': 'x'}))",
+]
+
+
+@pytest.mark.parametrize(
+    ("term", "plain"), [*((each, True) for each in COMPARED), *((each, False) for each in USED_OTHERWISE)]
+)
+def test_the_present_time_loses_its_zone_where_it_is_only_compared(term: str, *, plain: bool) -> None:
+    sql = f"SELECT id, max(recorded_at) AS last FROM (SELECT * FROM events) AS e WHERE {term} GROUP BY id"
+    [(tree,)] = duckdb.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
+    assert may_lose_its_zone(tree) is plain
+
+
+@pytest.mark.parametrize("tree", ["", "{", "[]", "null", '{"error": true}', '{"error": false}', "[" * 100_000])
+def test_a_tree_that_is_none_loses_nothing(tree: str) -> None:
+    assert not may_lose_its_zone(tree)
+
+
+def test_the_present_time_has_its_zone_again_when_the_statement_is_run(archive: Archive) -> None:
+    prepared = prepare(Question(sql="SELECT id FROM api_events WHERE recorded_at > now() - INTERVAL 1 DAY"), NOW)
+    with open_for(archive, archive.ledger(), prepared, NOW, LIMITS, Stop()) as catalog:
+        assert not catalog.files
+        for name in ("now()", "current_timestamp", "transaction_timestamp()"):
+            [(kind,)] = catalog.connection.execute(f"SELECT typeof({name})").fetchall()
+            assert kind == "TIMESTAMP WITH TIME ZONE"
 
 
 def test_a_plan_too_deep_to_be_read_leaves_out_nothing(archive: Archive, whole: Catalog) -> None:

@@ -98,8 +98,11 @@ class Result:
         connection = self._catalog.connection
         self._stop.check()
         with self._explained():
+            # To look at a statement takes much longer over files than over none.
+            self._catalog.empty()
             relation = connection.sql(statement.sql, params=parameters)
             names = _unique(relation.columns)
+            self._catalog.fill()
             # What is no plain SELECT the engine has run by now, and would run again.
             if plain and statement.is_select and (fields := plain_fields(names, relation.types)):
                 self.schema = cast("pa.Schema", PlainSchema(fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from trailkeep.catalog.conditions import Boxes, Conditions
     from trailkeep.catalog.shared import SharedScan
+    from trailkeep.catalog.sources import Sources
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.timespan import Span
 
@@ -62,10 +64,15 @@ class Building:
         span: Span | None,
         shared: SharedScan | None = None,
         *,
+        sources: Sources | None = None,
         planned_only: bool = False,
     ) -> None:
-        """With `shared` its rows are read once; what is `planned_only` has empty tables and reads none at all."""
+        """With `shared` its rows are read once; what is `planned_only` has empty tables and reads none at all.
+
+        With `sources` the event tables are empty until they are told `rows`.
+        """
         self._shared = shared
+        self._sources = sources
         self._planned_only = planned_only
         self._archive = archive
         self._ledger = ledger
@@ -75,7 +82,7 @@ class Building:
             self._texts = self._texts | {FIRST_SEEN: first_seen(needs.branches)}
         self._chosen = None if needs is None else chosen_views(needs, self._texts)
         self._span = span
-        self._placed: dict[str, list[tuple[Path, LiveFile]]] = {}
+        self._placed: dict[str, list[tuple[str, LiveFile]]] = {}
         self._rehearsal: Rehearsal | None = None
         self._conditions: Conditions = {}
         self._within: dict[str, list[Span]] = {}
@@ -100,10 +107,17 @@ class Building:
         files: dict[str, LiveFile] = {}
         for table in self._tables():
             live = sorted(self._ledger.files(table.name, self._span_of(table)), key=lambda file: file.record.path)
-            placed = [(root / self._archive.locate(file).relative_to(self._archive.path), file) for file in live]
+            placed = [(self._path_of(root, file), file) for file in live]
             self._placed[table.name] = placed
-            files |= {str(path): file for path, file in placed}
+            files.update(placed)
         return files
+
+    def _path_of(self, root: Path, file: LiveFile) -> str:
+        # There are hundreds of files, and paths as text are made and asked ten times as fast.
+        place = f"{root}/{file.record.path}"
+        if os.path.exists(place):  # noqa: PTH110
+            return place
+        return str(root / self._archive.locate(file).relative_to(self._archive.path))
 
     @property
     def event_files(self) -> int:
@@ -126,11 +140,11 @@ class Building:
         for name, boxes in conditions.items() if leave_out else ():
             placed = [each for each in self._placed.get(name, ()) if takes_file(boxes, each[1])]
             self._placed[name], self._within[name] = self._by_pivots(name, boxes, placed)
-        return {str(path): file for placed in self._placed.values() for path, file in placed}
+        return {path: file for placed in self._placed.values() for path, file in placed}
 
     def _by_pivots(
-        self, table: str, boxes: Boxes, placed: list[tuple[Path, LiveFile]]
-    ) -> tuple[list[tuple[Path, LiveFile]], list[Span]]:
+        self, table: str, boxes: Boxes, placed: list[tuple[str, LiveFile]]
+    ) -> tuple[list[tuple[str, LiveFile]], list[Span]]:
         """Those of the files that may hold the values looked for, and the spans of time that do; [] for all."""
         found = narrowed(
             self._archive.path / layout.CACHE, self._archive.archive_id, table, boxes, [file for _path, file in placed]
@@ -162,24 +176,33 @@ class Building:
         """Put the event tables as they are in the place of their stand-ins."""
         assert self._rehearsal is not None
         rehearsal, self._rehearsal = self._rehearsal, None
-        for table in rehearsal.tables:
+        if self._sources is not None:
+            self._sources.create(connection, rehearsal.tables)
+        for table in rehearsal.tables if self._sources is None else ():
             view = self._view(connection, table, sealed=sealed)
             connection.execute(view.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
         for name, text in self._texts.items():
             if name in CHANGED_VIEWS and self._needs(name):
                 connection.execute(text.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
 
+    def rows(self, connection: duckdb.DuckDBPyConnection, *, sealed: bool = False) -> dict[str, str | None]:
+        """What `sources` are to be told of each event table, after `narrow`; None for those without rows of use."""
+        found: dict[str, str | None] = {}
+        for table in self._told():
+            found[table.name] = None
+            if self._placed.get(table.name):
+                selections = self._selections(connection, table, sealed=sealed)
+                found[table.name] = views.rows_of(table, selections, span=self._span_of(table))
+        return found
+
+    def _told(self) -> list[schema.Table]:
+        """The tables whose rows `sources` are told."""
+        return [table for table in self._tables() if table.name in _EVENT_TABLES]
+
     @property
     def is_of_events_alone(self) -> bool:
         """Whether all of it is made of event tables and of nothing else that the archive holds."""
         return not self.needs_event_names and all(table.name in _EVENT_TABLES for table in self._tables())
-
-    def fill(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Put the tables that have files in the place of empty ones that `build` has made before."""
-        for table in self._tables():
-            if self._placed.get(table.name):
-                view = self._view(connection, table, sealed=False)
-                connection.execute(view.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
 
     @property
     def needs_event_names(self) -> bool:
@@ -198,12 +221,17 @@ class Building:
         """Create all of it on a connection; `place` comes first. `names` are those that events give to principals."""
         of_views = {name: text for name, text in self._texts.items() if self._needs(name)}
         connection.execute("CREATE SCHEMA parts")
+        self._create_macros(connection, of_views)
         if self._rehearsal is not None:
             of_views = self._rehearsal.begin(of_views)
-        self._create_macros(connection, of_views)
         if self._shared is not None:
             self._shared.begin(self._placed)
+        told = self._told() if self._sources is not None and self._rehearsal is None else []
+        if self._sources is not None:
+            self._sources.create(connection, told)
         for table in self._tables():
+            if table in told:
+                continue
             placed = self._placed.get(table.name, [])
             if self._shared is not None and table.name in self._shared.columns:
                 self._shared.load(connection, table, placed, self._parts, check_stopped)
@@ -226,17 +254,18 @@ class Building:
 
     def _view(self, connection: duckdb.DuckDBPyConnection, table: schema.Table, *, sealed: bool) -> str:
         """The statement that creates the table's view."""
-        placed = self._placed.get(table.name, [])
         if self._rehearsal is not None and table in self._rehearsal.tables:
-            parts = [self._rehearsal.selection(table)]
-        else:
-            parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
-            terms = views.of_use(table, self._conditions.get(table.name, ()))
-            if within := self._within.get(table.name):
-                terms.append(f"({views.within(table, within)})")
-            if terms:
-                parts = [f"{part} WHERE {' AND '.join(terms)}" for part in parts]
-        return views.view_of(table, parts, span=self._span_of(table))
+            return views.view_of(table, [self._rehearsal.selection(table)], span=self._span_of(table))
+        return views.view_of(table, self._selections(connection, table, sealed=sealed), span=self._span_of(table))
+
+    def _selections(self, connection: duckdb.DuckDBPyConnection, table: schema.Table, *, sealed: bool) -> list[str]:
+        """What selects the table's rows of use from its files."""
+        placed = self._placed.get(table.name, [])
+        parts = self._sealed_parts(connection, table, placed) if sealed else self._parts(table, placed)
+        terms = views.of_use(table, self._conditions.get(table.name, ()))
+        if within := self._within.get(table.name):
+            terms.append(f"({views.within(table, within)})")
+        return [f"{part} WHERE {' AND '.join(terms)}" for part in parts] if terms else parts
 
     def _create_macros(self, connection: duckdb.DuckDBPyConnection, of_views: Mapping[str, str]) -> None:
         if self._functions is None:
@@ -274,20 +303,20 @@ class Building:
     def _span_of(self, table: schema.Table) -> Span | None:
         return self._span if table in schema.EVENT_TABLES.values() else None
 
-    def _parts(self, table: schema.Table, placed: list[tuple[Path, LiveFile]]) -> list[str]:
+    def _parts(self, table: schema.Table, placed: list[tuple[str, LiveFile]]) -> list[str]:
         """The table read by the engine itself."""
-        root = self._archive.path.resolve()
-        in_place: list[Path] = []
-        apart: list[tuple[Path, Mapping[str, str]]] = []
+        root = str(self._archive.path.resolve())
+        in_place: list[str] = []
+        apart: list[tuple[str, Mapping[str, str]]] = []
         for path, file in placed:
-            if "=" in str(root) or path != root / file.record.path:
+            if "=" in root or path != f"{root}/{file.record.path}":
                 apart.append((path, file.partition))
             else:
                 in_place.append(path)
         return views.parquet_parts(table, in_place=in_place, apart=apart)
 
     def _sealed_parts(
-        self, connection: duckdb.DuckDBPyConnection, table: schema.Table, placed: list[tuple[Path, LiveFile]]
+        self, connection: duckdb.DuckDBPyConnection, table: schema.Table, placed: list[tuple[str, LiveFile]]
     ) -> list[str]:
         """The table read by Arrow, a data set for each partition: the engine opens no file.
 
@@ -301,7 +330,7 @@ class Building:
         connection.execute("USE parts")
         in_order = sorted(placed, key=lambda each: sorted(each[1].partition.items()))
         for partition, files in groupby(in_order, key=lambda each: each[1].partition):
-            rows = ds.dataset([str(path) for path, _file in files], format="parquet", schema=read_as)
+            rows = ds.dataset([path for path, _file in files], format="parquet", schema=read_as)
             name = f"{table.name.replace('/', '_')}_{len(parts)}"
             connection.from_arrow(rows).create_view(name)
             parts.append(views.partition_part(table, f"parts.{views.name_of(name)}", partition))

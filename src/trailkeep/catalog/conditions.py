@@ -20,6 +20,9 @@ RESOURCE_IDS = "resource_ids"
 RESOURCE = "resource"
 """What stands for one resource of an event."""
 
+LOGIN_USER = "user_id"
+"""What stands for the user of a login, who is one of its resources."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from trailkeep.catalog import macros, soundness
 from trailkeep.catalog.chosen import chosen_macros
+from trailkeep.catalog.memory import leave_room
 from trailkeep.catalog.temporary import KeptFolder
 from trailkeep.errors import IntegrityViolated, StoreError, UsageError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trailkeep.catalog.chosen import Needs
     from trailkeep.catalog.readings import Reading
     from trailkeep.catalog.shared import SharedScan
+    from trailkeep.catalog.sources import Sources
     from trailkeep.errors import ArchiveDamaged, TrailkeepError
     from trailkeep.store import Archive, Ledger, LiveFile
     from trailkeep.timespan import Span
@@ -85,7 +87,7 @@ class _Nobody:
         """Nobody ends it."""
 
 
-class _Folder(Protocol):
+class Folder(Protocol):
     """A folder for temporary files."""
 
     @property
@@ -108,12 +110,15 @@ class Borrowed:
 class Catalog:
     """A locked connection with the archive's views; close it, or use it in a ``with`` block."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, files: dict[str, LiveFile], spill: _Folder) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, files: dict[str, LiveFile], spill: Folder) -> None:
         self.connection = connection
         self.files = files
         """The live files behind the views, by the path that is opened."""
         self.readings: list[Reading] = []
         """What is read of each event table, where that is to be explained."""
+        self.sources: Sources | None = None
+        self.rows: Mapping[str, str | None] = {}
+        """What `sources` are to be told of the tables."""
         self._spill = spill
 
     def __enter__(self) -> Self:
@@ -132,6 +137,16 @@ class Catalog:
         """End what is running and give back memory and temporary disk."""
         self.connection.close()
         self._spill.cleanup()
+
+    def empty(self) -> None:
+        """Take the rows out of the event tables, so that it takes no time to look at a statement, until `fill`."""
+        if self.sources is not None:
+            self.sources.tell(self.connection, dict.fromkeys(self.rows))
+
+    def fill(self) -> None:
+        """Give the event tables their rows again; what was looked at before runs on these."""
+        if self.sources is not None:
+            self.sources.tell(self.connection, self.rows)
 
     def tables(self) -> dict[str, list[str]]:
         """The columns of every view and table that was asked for, by its name."""
@@ -195,15 +210,18 @@ def open_catalog(
     import duckdb
 
     limits, watched = limits or Limits(), watching or _Nobody()
-    spill = _spill(limits.temporary_directory, kept=shared is not None)
+    spill = spill_folder(limits.temporary_directory, kept=shared is not None)
     connection = connection or connect()
     catalog = Catalog(connection, {}, spill)
     try:
         watched.watch(connection)
         if needs is None or needs.tables:
+            from trailkeep import schema
             from trailkeep.catalog.building import Building
+            from trailkeep.catalog.sources import Sources
 
-            building = Building(archive, ledger, needs, span, shared)
+            sources = Sources(schema.EVENT_TABLES.values()) if asked is not None and needs and shared is None else None
+            building = Building(archive, ledger, needs, span, shared, sources=sources)
             catalog.files.update(building.place())
             many = building.event_files >= MANY_FILES
             rehearsed = asked if shared is None and asked and (many or asked.explained) else None
@@ -227,6 +245,9 @@ def open_catalog(
                 sound(catalog.files)
                 catalog.readings = building.readings() if rehearsed.explained else []
                 building.settle(connection, sealed=limits.sealed)
+            if sources is not None:
+                catalog.sources, catalog.rows = sources, building.rows(connection, sealed=limits.sealed)
+                catalog.fill()
         else:
             configure(connection, limits, Path(spill.name), [])
             for statement in chosen_macros(macros.statements(needs.functions), needs.functions, ()):
@@ -312,9 +333,10 @@ def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path
                 raise
             reason = str(error).partition(": ")[2] or str(error)
             raise UsageError(f"the limit {_LIMITS[name]} cannot be {value}: {reason}", hint=_LIMITS_HINT) from error
+    leave_room(connection)
 
 
-def _spill(place: Path | None, *, kept: bool) -> tempfile.TemporaryDirectory[str] | KeptFolder:
+def spill_folder(place: Path | None, *, kept: bool) -> tempfile.TemporaryDirectory[str] | KeptFolder:
     """A folder for temporary files; what is `kept` in it may be much, and a later run removes it after a crash."""
     try:
         if kept:

@@ -48,6 +48,7 @@ _TOKEN = re.compile(
 )
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?")
 _SIGNS = frozenset({"=", "<", "<=", ">", ">="})
+_IS_TRUE = ["IS", "NOT", "DISTINCT", "FROM", "true"]
 _OF_LISTS = frozenset({"list_contains", "list_has", "array_contains", "array_has", "contains"})
 _ANY_OF_LISTS = frozenset({"list_has_any", "array_has_any"})
 
@@ -188,6 +189,8 @@ def _term(nodes: list[_Node], stand: Stand) -> Boxes:
     """One condition without AND and OR outside of brackets."""
     if len(nodes) == 2 and isinstance(nodes[0], str) and isinstance(nodes[1], list):
         return _called(nodes[0], nodes[1], stand)
+    if nodes[1:] == _IS_TRUE:
+        return _boxes(nodes[:1], stand) if isinstance(nodes[0], list) else EVERYTHING
     if len(nodes) == 3 and nodes[1] == "=" and _is_id_of(nodes[0], stand):
         return _among(RESOURCE_IDS, ["(", nodes[2], ")"], stand, of_list=True)
     if len(nodes) == 3 and nodes[1] == "IN" and isinstance(nodes[2], list) and nodes[2][0] == "(":

@@ -9,7 +9,6 @@ from trailkeep.catalog.conditions import EVERYTHING, Box, Boxes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from trailkeep.store import LiveFile
 
@@ -24,7 +23,7 @@ class Reading:
     table: str
     boxes: Boxes
     """What the statement asks of the rows."""
-    files: Mapping[Path, LiveFile]
+    files: Mapping[str, LiveFile]
     """Those that are opened."""
     left_out: Sequence[tuple[LiveFile, str]]
     """The others, each with what it was left out by."""

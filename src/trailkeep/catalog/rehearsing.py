@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from trailkeep import schema
 from trailkeep.catalog import views
-from trailkeep.catalog.conditions import RESOURCE, RESOURCE_IDS
+from trailkeep.catalog.conditions import LOGIN_USER, RESOURCE, RESOURCE_IDS
+from trailkeep.catalog.present import FUNCTIONS, NAMED, may_lose_its_zone
 from trailkeep.catalog.pushed import Stand, conditions_of
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ _ASKS_SETTINGS = "current_setting"
 """What a statement tells apart planning and running by: settings are others meanwhile, and the engine takes their
 values for constants."""
 
-CHANGED_VIEWS = frozenset({"parts.every_event", "main.events", "main.event_resources"})
+CHANGED_VIEWS = frozenset({"parts.every_event", "main.events", "main.event_resources", "main.logins"})
 """The views that have another text meanwhile."""
 
 _ADDED = {RESOURCE_IDS: "VARCHAR[]", RESOURCE: schema.engine_type(schema.RESOURCE), "position": "BIGINT"}
-"""What the stand-ins have besides the tables' columns, and the types."""
+"""What the stand-ins have besides the tables' columns, and the types,"""
 
+_ADDED_TO = {schema.AUTHENTICATION_EVENTS.name: {LOGIN_USER: "VARCHAR"}}
+"""and what some of them have besides that."""
+
+_USER = "login_user(resources)"
 _EVERY = "resources, raw"
 _IDS = "list_transform(e.resources, lambda r: r.id)"
 _APART = 'unnest(resources) AS resource, unnest(range(1, len(resources) + 1)) AS "position"'
@@ -48,8 +53,8 @@ _WITHOUT = "EXCLUDE (id, resources, raw"
 class Rehearsal:
     """Empty tables in place of the event tables, with names for their columns that nobody can guess.
 
-    The ids of an event's resources, and each resource, are columns of their own here: the engine then tells conditions
-    on them, which it does not push through what takes the lists apart.
+    The ids of an event's resources, each resource, and the user of a login are columns of their own here: the engine
+    then tells conditions on them, which it does not push through what takes the lists apart.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[schema.Table]) -> None:
@@ -63,7 +68,7 @@ class Rehearsal:
         """Create the stand-ins; gives the views' texts as they are to be until the end."""
         for table in self.tables:
             stand = self._stands[table.name]
-            types = {**_types(table), **_ADDED}
+            types = {**_types(table), **_added(table)}
             columns = ", ".join(f"{name} {types[column]}" for name, column in stand.columns.items())
             self._connection.execute(f"CREATE TABLE {stand.name} ({columns})")
         return {name: self._changed(name, text) for name, text in texts.items()}
@@ -90,9 +95,14 @@ class Rehearsal:
             return {}
         connection.execute(f"SET disabled_optimizers = {views.quote(_SKIPPED)}")
         connection.execute("BEGIN")
+        zoneless = NAMED.search(sql) is not None and self._may_lose_its_zone(sql)
         try:
+            for name in FUNCTIONS if zoneless else ():
+                connection.execute(f"CREATE MACRO {name}() AS current_localtimestamp()")
             row = connection.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchone()
             plan = str(row[1]) if row else "[]"
+            for name in FUNCTIONS if zoneless else ():
+                connection.execute(f"DROP MACRO {name}")
         except duckdb.Error:
             # It fails again where it is run, and says why then.
             connection.execute("ROLLBACK")
@@ -105,25 +115,39 @@ class Rehearsal:
             # A chain of hundreds of common table expressions is a plan as deep.
             return {}
 
+    def _may_lose_its_zone(self, sql: str) -> bool:
+        row = self._connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchone()
+        return row is not None and may_lose_its_zone(str(row[0]))
+
     def _stand(self, table: schema.Table) -> Stand:
         return Stand(
             table=table.name,
             name=f"parts.{self._secret}{table.name}",
-            columns={f"{self._secret}{column}": column for column in (*_types(table), *_ADDED)},
+            columns={f"{self._secret}{column}": column for column in (*_types(table), *_added(table))},
             time=table.time,
         )
 
     def _changed(self, name: str, text: str) -> str:
         if name == "parts.every_event":
             for table in self.tables:
-                rows = self.selection(table, *_ADDED)
-                text = text.replace(f"FROM main.{table.name}", f"FROM ({rows})")
+                text = self._with_added(table, text)
+            text = text.replace(_USER, LOGIN_USER)
             return text.replace(_EVERY, f"{_EVERY}, {', '.join(map(views.name_of, _ADDED))}")
+        if name == "main.logins":
+            return self._with_added(schema.AUTHENTICATION_EVENTS, text).replace(_USER, LOGIN_USER)
         if name == "main.events":
             return text.replace(_IDS, f"e.{RESOURCE_IDS}")
         if name == "main.event_resources":
             return text.replace(_APART, f'{RESOURCE}, "position"').replace(_WITHOUT, f"{_WITHOUT}, {RESOURCE_IDS}")
         return text
+
+    def _with_added(self, table: schema.Table, text: str) -> str:
+        """The text of a view with the stand-in and all its columns in place of a table."""
+        return text.replace(f"FROM main.{table.name}", f"FROM ({self.selection(table, *_added(table))})")
+
+
+def _added(table: schema.Table) -> dict[str, str]:
+    return _ADDED | _ADDED_TO.get(table.name, {})
 
 
 def _types(table: schema.Table) -> dict[str, str]:

@@ -42,7 +42,7 @@ _SCANS = frozenset({"SEQ_SCAN", "TABLE_SCAN", "INDEX_SCAN"})
 _BRANCH = re.compile(r"parts\.first_seen_(\d+)")
 _CONSTANT = re.compile(r"'(\w+)' AS (subject_type|dimension)")
 _WORD = re.compile(r"\w+")
-_Placed = list[tuple["Path", "LiveFile"]]
+_Placed = list[tuple[str, "LiveFile"]]
 
 
 class Listener(Protocol):
@@ -79,6 +79,8 @@ class SharedScan:
     def attach(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         """Make the database for the rows; this comes before the connection is closed against files."""
         connection.execute(f"ATTACH {views.quote(str(folder / FILE))} AS {DATABASE}")
+        # The engine makes it with what the umask leaves, and there is no row in it yet.
+        (folder / FILE).chmod(0o600)
 
     def begin(self, placed: Mapping[str, _Placed]) -> None:
         """Tell the listener how many rows there are to read."""

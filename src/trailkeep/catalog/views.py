@@ -45,7 +45,7 @@ def partition_columns(table: Table) -> list[str]:
 
 
 def parquet_parts(
-    table: Table, *, in_place: Sequence[Path], apart: Iterable[tuple[Path, Mapping[str, str]]]
+    table: Table, *, in_place: Sequence[str | Path], apart: Iterable[tuple[str | Path, Mapping[str, str]]]
 ) -> list[str]:
     """The selections of a table's rows where the engine itself reads these files.
 
@@ -78,8 +78,8 @@ def _columns(table: Table) -> str:
 def table_view(
     table: Table,
     *,
-    in_place: Sequence[Path],
-    apart: Iterable[tuple[Path, Mapping[str, str]]],
+    in_place: Sequence[str | Path],
+    apart: Iterable[tuple[str | Path, Mapping[str, str]]],
     span: Span | None,
 ) -> str:
     """The statement that creates the view of a table over exactly these files, as `parquet_parts` reads them."""
@@ -91,11 +91,14 @@ def view_of(table: Table, parts: Sequence[str], *, span: Span | None) -> str:
 
     Without one the view is empty, with the same names and types.
     """
-    body = selection_of(table, parts)
-    if span is not None:
-        body = f"SELECT * FROM ({body}) WHERE {within(table, [span])}"  # noqa: S608 - quoted
     schema, _, name = full_name(table).partition(".")
-    return f"CREATE VIEW {schema}.{name_of(name)} AS {body}"
+    return f"CREATE VIEW {schema}.{name_of(name)} AS {rows_of(table, parts, span=span)}"
+
+
+def rows_of(table: Table, parts: Sequence[str], *, span: Span | None) -> str:
+    """The selection of the rows in a span of a table that is made of these selections."""
+    body = selection_of(table, parts)
+    return body if span is None else f"SELECT * FROM ({body}) WHERE {within(table, [span])}"  # noqa: S608 - quoted
 
 
 def within(table: Table, spans: Iterable[Span]) -> str:

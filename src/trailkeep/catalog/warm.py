@@ -2,9 +2,8 @@
 
 Two kinds are kept. A *planner* has the views of one shape of question over empty stand-ins, and only explains: it tells
 which files a statement needs. A *runner* has the same views over empty tables, may open the archive's live files, and
-was locked before anybody's SQL was run on it. A question has a cursor of it for itself, and puts its files in the place
-of the empty tables in a transaction that is never committed: the next one finds nothing of it. Each is used by one
-question at a time.
+was locked before anybody's SQL was run on it. A question has a cursor of it for itself, and tells that cursor alone
+where the rows of the tables are: the next one finds nothing of it. Each is used by one question at a time.
 
 A question is answered here from the second of its shape on, and only where all that it needs is known to work so;
 `open` gives None for any other, which is to be opened as if there were nothing here.
@@ -12,18 +11,19 @@ A question is answered here from the second of its shape on, and only where all 
 
 from __future__ import annotations
 
-import contextlib
 import re
-import tempfile
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trailkeep import schema
 from trailkeep.catalog import soundness
 from trailkeep.catalog.building import Building
 from trailkeep.catalog.chosen import EXTRA, LEDGER
-from trailkeep.catalog.connection import MANY_FILES, Borrowed, Catalog, Limits, configure, connect
+from trailkeep.catalog.connection import MANY_FILES, Borrowed, Catalog, Limits, configure, connect, spill_folder
+from trailkeep.catalog.sources import Sources
 from trailkeep.store import Ledger
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from trailkeep.catalog.chosen import Needs
     from trailkeep.catalog.conditions import Conditions
-    from trailkeep.catalog.connection import Asked, Watching
+    from trailkeep.catalog.connection import Asked, Folder, Watching
     from trailkeep.catalog.rehearsing import Rehearsal
     from trailkeep.store import Archive, LiveFile
     from trailkeep.timespan import Span
@@ -39,9 +39,14 @@ if TYPE_CHECKING:
 MOST_PLANNERS = 4
 MOST_RUNNERS = 4
 _MOST_SHAPES = 256
+_MOST_PLANNED = 256
 
 _TELLS_TIME = re.compile(r"\b(now|today|age)\b|current|\blocaltime|\bclock|transaction", re.IGNORECASE)
 """What a moment may come from that is another one when the statement is run than when it was planned."""
+
+
+_Statement = tuple["Needs", str, str]
+"""A shape, SQL, and the values of its parameters."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,11 +61,12 @@ class _Planner:
 @dataclass(slots=True, eq=False)
 class _Runner:
     connection: duckdb.DuckDBPyConnection
+    sources: Sources
     needs: Needs
     limits: Limits
     files: frozenset[str]
     """What it may open."""
-    spill: tempfile.TemporaryDirectory[str]
+    spill: Folder
 
     def close(self) -> None:
         self.connection.close()
@@ -72,6 +78,7 @@ class _Answering(Catalog):
 
     def __init__(self, engines: Engines, runner: _Runner, files: dict[str, LiveFile]) -> None:
         super().__init__(runner.connection.cursor(), files, Borrowed())
+        self.sources = runner.sources
         self._engines = engines
         self._runner: _Runner | None = runner
 
@@ -83,8 +90,6 @@ class _Answering(Catalog):
         if runner is None:
             return
         try:
-            with contextlib.suppress(duckdb.Error):
-                self.connection.execute("ROLLBACK")
             super().close()
             # One that has failed inside answers nothing any more.
             runner.connection.execute("SELECT 1").fetchall()
@@ -101,6 +106,8 @@ class Engines:
         self._lock = threading.Lock()
         self._asked: dict[Needs, None] = {}
         """The shapes that were asked for."""
+        self._planned: dict[_Statement, Conditions] = {}
+        """What statements ask of the tables, whatever files these have."""
         self._planners: dict[Needs, _Planner] = {}
         self._runners: list[_Runner] = []
         self._closed = False
@@ -126,16 +133,15 @@ class Engines:
         if not building.is_of_events_alone:
             return None
         building.place()
-        if building.event_files < MANY_FILES:
+        if needs.tables and building.event_files < MANY_FILES:
             return None
         catalog: Catalog | None = None
         try:
-            kept = building.narrow(self._conditions(archive, needs, asked, watching))
+            kept = building.narrow(self._conditions(archive, needs, asked, watching) if needs.tables else {})
             soundness.check_files(kept, archive.path.resolve(), archive.archive_id, check_stopped=watching.check)
             catalog = _Answering(self, self._runner(archive, ledger, needs, limits, kept), kept)
             watching.watch(catalog.connection)
-            catalog.connection.execute("BEGIN")
-            building.fill(catalog.connection)
+            catalog.rows = building.rows(catalog.connection)
         except duckdb.Error:
             # Whatever it is shows again, and is explained, where the question is opened anew.
             watching.watch(None)
@@ -174,13 +180,12 @@ class Engines:
     def _suits(self, needs: Needs, asked: Asked, limits: Limits) -> bool:
         if (
             self._closed
-            or not needs.tables
             or needs.tables & {*EXTRA, LEDGER}
             or any(name.startswith("ip_") for name in needs.functions)
             or limits.sealed
             or limits.mmdb
             or asked.explained
-            or _TELLS_TIME.search(asked.sql)
+            or (needs.tables and _TELLS_TIME.search(asked.sql))
         ):
             return False
         with self._lock:
@@ -193,7 +198,11 @@ class Engines:
 
     def _conditions(self, archive: Archive, needs: Needs, asked: Asked, watching: Watching) -> Conditions:
         """What the statement asks of each event table, by a planner of its shape."""
+        statement = (needs, asked.sql, repr(sorted(asked.parameters.items())))
+        plain = all(isinstance(value, str | int | datetime) for value in asked.parameters.values())
         with self._lock:
+            if plain and statement in self._planned:
+                return self._planned[statement]
             planner = self._planners.pop(needs, None)
         planner = planner or _new_planner(archive, needs)
         try:
@@ -206,6 +215,10 @@ class Engines:
             planner.close()
             raise
         with self._lock:
+            if plain:
+                if len(self._planned) >= _MOST_PLANNED:
+                    self._planned.clear()
+                self._planned[statement] = conditions
             planner_out: _Planner | None = planner
             if not self._closed and needs not in self._planners:
                 self._planners[needs] = planner
@@ -258,14 +271,15 @@ def _new_planner(archive: Archive, needs: Needs) -> _Planner:
 
 
 def _new_runner(archive: Archive, needs: Needs, limits: Limits, files: frozenset[str]) -> _Runner:
-    spill = tempfile.TemporaryDirectory(prefix="trailkeep-", dir=limits.temporary_directory, ignore_cleanup_errors=True)
+    spill = spill_folder(limits.temporary_directory, kept=False)
     connection = connect()
     try:
         configure(connection, limits, Path(spill.name), sorted(files))
-        Building(archive, Ledger(archive.archive_id), needs, None).build(connection, {}, None)
+        sources = Sources(schema.EVENT_TABLES.values())
+        Building(archive, Ledger(archive.archive_id), needs, None, sources=sources).build(connection, {}, None)
         connection.execute("SET lock_configuration = true")
     except BaseException:
         connection.close()
         spill.cleanup()
         raise
-    return _Runner(connection, needs, limits, files, spill)
+    return _Runner(connection, sources, needs, limits, files, spill)

@@ -44,6 +44,8 @@ STRETCH = 20
 _GUESS = 8192
 """Most heads are no longer than this, and read at once."""
 
+_NOTHING = memoryview(b"")
+
 Occurrence = tuple[int, int, int]
 """First, last, count; times are microseconds since the epoch."""
 
@@ -120,6 +122,7 @@ class IndexFile:
         if is_ours != (FORMAT, archive_id, sha256):
             raise Unusable("it is another's")
         self._digests = head[fixed + told : -_HEAD_DIGEST]
+        self._keyed = _keyed(sha256)
         self._bounds: dict[int, memoryview] = {}
 
     def open(self) -> int:
@@ -135,12 +138,17 @@ class IndexFile:
         if (self.description.table, self.description.rows) != (table, rows):
             raise Unusable("it is of other rows")
 
-    def check(self) -> None:
-        """Compare the whole body with its digests. Raises Unusable, and OSError."""
+    def check(self, start: int = 0, end: int | None = None) -> None:
+        """Compare the body with its digests, or as much of it as lies in the file from `start` to before `end`.
+
+        Raises Unusable, and OSError.
+        """
+        first = max(0, start - self._body)
+        last = self._size if end is None else min(self._size, end - self._body)
         descriptor = self.open()
         try:
-            for at in range(0, self._size, 256 * BLOCK):
-                self.read(descriptor, at, min(256 * BLOCK, self._size - at))
+            for at in range(first, last, 256 * BLOCK):
+                self.read(descriptor, at, min(256 * BLOCK, last - at))
         finally:
             os.close(descriptor)
 
@@ -179,13 +187,16 @@ class IndexFile:
         if at < 0 or length < 0 or at + length > self._size:
             raise Unusable("its lists are none")
         if not length:
-            return memoryview(b"")
+            return _NOTHING
         first, last = at // BLOCK, (at + length - 1) // BLOCK
         begin = first * BLOCK
         content = os.pread(descriptor, min((last + 1) * BLOCK, self._size) - begin, self._body + begin)
         for number in range(first, last + 1):
-            block = content[(number - first) * BLOCK : (number - first + 1) * BLOCK]
-            if _digest(self.description.sha256, number, block) != self._digests[number * _DIGEST :][:_DIGEST]:
+            block = content if first == last else content[(number - first) * BLOCK : (number - first + 1) * BLOCK]
+            digest = self._keyed.copy()
+            digest.update(number.to_bytes(8, "little"))
+            digest.update(block)
+            if digest.digest() != self._digests[number * _DIGEST : (number + 1) * _DIGEST]:
                 raise Unusable("it is damaged")
         return memoryview(content)[at - begin : at - begin + length]
 
@@ -235,7 +246,7 @@ def begin_size(count: int) -> int:
     return BOUNDS if count >= LONG else count
 
 
-def open_plain(path: Path) -> int:
+def open_plain(path: Path | str) -> int:
     """A descriptor of a plain file, through no symbolic link. Raises OSError, and Unusable for what is none."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -250,8 +261,15 @@ def state_of(descriptor: int) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
+def _keyed(sha256: str) -> hashlib.blake2b:
+    """What digests of blocks begin with."""
+    return hashlib.blake2b(digest_size=_DIGEST, key=sha256[:64].encode())
+
+
 def _digest(sha256: str, number: int, block: bytes) -> bytes:
-    return hashlib.blake2b(number.to_bytes(8, "little") + block, digest_size=_DIGEST, key=sha256[:64].encode()).digest()
+    digest = _keyed(sha256)
+    digest.update(number.to_bytes(8, "little") + block)
+    return digest.digest()
 
 
 def _head_digest(head: bytes) -> bytes:

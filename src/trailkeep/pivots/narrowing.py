@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from trailkeep.pivots.file import Unusable
 from trailkeep.pivots.hashing import Hasher
-from trailkeep.pivots.keeping import microseconds, read
+from trailkeep.pivots.keeping import microseconds
 from trailkeep.pivots.kinds import COLUMNS
+from trailkeep.pivots.opened import opened
 from trailkeep.timespan import Span
 
 if TYPE_CHECKING:
@@ -103,12 +104,13 @@ def narrowed(
 
     None for the whole file: where no box has a value to look for, or where its index is missing or cannot be used.
     """
-    wanted = [_hashes(table, box, Hasher(archive_id)) for box in boxes]
+    hasher, folder = Hasher(archive_id), str(cache)
+    wanted = [_hashes(table, box, hasher) for box in boxes]
     if not all(wanted):
         return [(file, None) for file in files]
     found: list[tuple[_File, tuple[Span, ...] | None]] = []
     for file in files:
-        ends = _ends_in(cache, archive_id, table, file, boxes, wanted)
+        ends = _ends_in(folder, archive_id, table, file, boxes, wanted)
         if ends is None:
             found.append((file, None))
         elif ends:
@@ -139,13 +141,12 @@ def _hashes(table: str, box: Box, hasher: Hasher) -> _Wanted:
 
 
 def _ends_in(
-    cache: Path, archive_id: str, table: str, file: File, boxes: Sequence[Box], wanted: Sequence[_Wanted]
+    cache: str, archive_id: str, table: str, file: File, boxes: Sequence[Box], wanted: Sequence[_Wanted]
 ) -> _Ends | None:
     """Where rows of use may be; None where that is not known."""
     record = file.record
     try:
-        index = read(cache, archive_id, table, record.sha256, record.rows)
-        descriptor = index.open()
+        index, descriptor = opened(cache, archive_id, table, record.sha256, record.rows)
     except (OSError, Unusable):
         return None
     try:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from trailkeep.errors import ArchiveDamaged
 from trailkeep.pivots.file import Unusable
 from trailkeep.pivots.hashing import Hasher
-from trailkeep.pivots.keeping import read
 from trailkeep.pivots.kinds import COLUMNS
+from trailkeep.pivots.opened import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -108,8 +108,7 @@ def seen(cache: Path, archive_id: str, files: Iterable[tuple[File, Callable[[], 
 
 
 def _by_index(cache: Path, archive_id: str, file: File, hashes: Mapping[str, int]) -> list[tuple[str, str, Occurrence]]:
-    index = read(cache, archive_id, file.table, file.record.sha256, file.record.rows)
-    descriptor = index.open()
+    index, descriptor = opened(str(cache), archive_id, file.table, file.record.sha256, file.record.rows)
     try:
         return [
             (value, kind, occurrence)
