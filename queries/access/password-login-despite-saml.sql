@@ -55,7 +55,7 @@ WITH changes AS (
         CASE WHEN method_name = 'EnableOrganizationSaml' THEN 'enabled' ELSE 'deleted' END AS what
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
-        AND method_name IN ('EnableOrganizationSaml', 'DeleteSaml') AND is_success(status_code)
+        AND (method_name IN ('EnableOrganizationSaml', 'DeleteSaml')) IS TRUE AND is_success(status_code)
 ),
 attempts AS (
     SELECT

@@ -73,7 +73,7 @@ WITH steps AS (
         ip_network(source_ip) AS network, user_agent_family(user_agent) AS family
     FROM api_events
     WHERE recorded_at >= $since - $session - $session AND recorded_at < $until
-        AND method_name IN ('CommitLogin', 'RenewJWT')
+        AND (method_name IN ('CommitLogin', 'RenewJWT')) IS TRUE
 ),
 began AS (
     SELECT id, recorded_at, organization_id, principal_id, source_ip, user_agent, network, family

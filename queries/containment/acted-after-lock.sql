@@ -69,10 +69,10 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $window AND recorded_at < $until
         AND is_success(status_code)
-        AND (
-            method_name IN ('LockMember', 'LockUser', 'UnlockMember', 'UnlockUser', 'DeleteApplication')
-            OR (method_name = 'DeleteUser' AND coalesce(product_name, 'iam') IN ('iam', 'account'))
-        )
+        AND (method_name IN (
+            'LockMember', 'LockUser', 'UnlockMember', 'UnlockUser', 'DeleteApplication', 'DeleteUser'
+        )) IS TRUE
+        AND (method_name <> 'DeleteUser' OR coalesce(product_name, 'iam') IN ('iam', 'account'))
 ),
 measures AS (
     SELECT

@@ -62,10 +62,10 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $window AND recorded_at < $until
         AND is_success(status_code)
-        AND method_name IN (
+        AND (method_name IN (
             'DeleteAPIKey', 'DeleteJWT', 'LockMember', 'LockUser', 'DeleteUser', 'DeleteApplication', 'RemoveGroupMember',
             'DeletePolicy', 'UpdateUserPassword', 'ChangeUserPassword', 'UnlockMember', 'UnlockUser'
-        )
+        )) IS TRUE
         AND (method_name <> 'DeleteUser' OR coalesce(product_name, 'iam') IN ('iam', 'account'))
 ),
 -- Whom an event itself names.

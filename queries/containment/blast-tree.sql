@@ -66,7 +66,7 @@ taken AS (
         coalesce(login_user(resources), body_text(request_body, 'user_id')) AS reached_id
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND method_name IN ('UpdateUserPassword', 'ChangeUserPassword', 'ChangeUserEmail', 'UpdateUserUsername')
+        AND (method_name IN ('UpdateUserPassword', 'ChangeUserPassword', 'ChangeUserEmail', 'UpdateUserUsername')) IS TRUE
         AND is_success(status_code)
 ),
 edges AS (

@@ -53,11 +53,10 @@ SELECT
     resource_names(resources) AS rule_names, locality, source_ip, user_agent, request_body, id
 FROM api_events
 WHERE recorded_at >= $since AND recorded_at < $until
-    AND (
-        method_name IN (
-            'DisableCustomAlertRules', 'SetEnabledCustomAlertRules', 'DeleteCustomAlertRule', 'UpdateCustomAlertRule'
-        )
-        -- Cockpit has a call of the same name: see defence/cockpit-silenced.
-        OR (method_name IN ('DisableAlertRules', 'SetEnabledAlertRules') AND product_name IS DISTINCT FROM 'cockpit')
-    )
+    AND (method_name IN (
+        'DisableCustomAlertRules', 'SetEnabledCustomAlertRules', 'DeleteCustomAlertRule', 'UpdateCustomAlertRule',
+        'DisableAlertRules', 'SetEnabledAlertRules'
+    )) IS TRUE
+    -- Cockpit has a call of the same name: see defence/cockpit-silenced.
+    AND (method_name NOT IN ('DisableAlertRules', 'SetEnabledAlertRules') OR product_name IS DISTINCT FROM 'cockpit')
 ORDER BY recorded_at, id

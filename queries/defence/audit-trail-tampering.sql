@@ -58,7 +58,7 @@ SELECT
     resource_names(resources) AS resource_names, locality, source_ip, user_agent, request_body, id
 FROM api_events
 WHERE recorded_at >= $since AND recorded_at < $until
-    AND method_name IN (
+    AND (method_name IN (
         'DeleteExportJob', 'CreateExportJob', 'UpdateExportJob', 'DisableExportJob', 'PauseExportJob', 'StopExportJob'
-    )
+    )) IS TRUE
 ORDER BY recorded_at, id

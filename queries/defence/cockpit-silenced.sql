@@ -64,10 +64,10 @@ WITH calls AS (
     WHERE recorded_at >= $since - $history AND recorded_at < $until
         -- The Audit Trail has a call DisableAlertRules, too: see defence/alert-rules-disabled.
         AND (product_name = 'cockpit' OR (product_name IS NULL AND method_name <> 'DisableAlertRules'))
-        AND method_name IN (
+        AND (method_name IN (
             'DisableAlertManager', 'DisableManagedAlerts', 'DisableAlertRules', 'DeleteContactPoint',
             'UpdateContactPoint', 'DeleteExporter', 'DeleteDataSource', 'UpdateDataSource'
-        )
+        )) IS TRUE
         AND (method_name <> 'UpdateDataSource' OR body_text(request_body, 'retention_days') IS NOT NULL)
 ),
 counted AS (

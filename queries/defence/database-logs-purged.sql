@@ -64,9 +64,9 @@ WITH calls AS (
         END AS turned_off
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND method_name IN (
+        AND (method_name IN (
             'PurgeInstanceLogs', 'SetInstanceSettings', 'AddInstanceSettings', 'DeleteInstanceSettings'
-        )
+        )) IS TRUE
 ),
 named AS (
     SELECT

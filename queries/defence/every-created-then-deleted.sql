@@ -66,10 +66,9 @@ WITH calls AS (
     WHERE recorded_at >= $since - $history - $window AND recorded_at < $until
         AND is_success(status_code)
         AND (
-            verb(method_name) IN ('Create', 'Delete')
-            OR method_name = 'BatchCreateServers'
-            OR (method_name = 'ServerAction' AND body_text(request_body, 'action') = 'terminate')
-        )
+            verb(method_name) IN ('Create', 'Delete') OR method_name IN ('BatchCreateServers', 'ServerAction')
+        ) IS TRUE
+        AND (method_name <> 'ServerAction' OR body_text(request_body, 'action') = 'terminate')
 ),
 named AS (
     SELECT

@@ -75,11 +75,11 @@ WITH calls AS (
     WHERE recorded_at >= date_trunc('day', $since) - $history - $window AND recorded_at < $until
         AND product_name IS DISTINCT FROM 'rdb' AND product_name IS DISTINCT FROM 'mongodb'
         AND product_name IS DISTINCT FROM 'data-warehouse' AND product_name IS DISTINCT FROM 'autoscaling'
-        AND method_name IN (
+        AND (method_name IN (
             'CreateUser', 'CreateApplication', 'CreateGroup', 'CreatePolicy', 'CreateAPIKey', 'CreateSSHKey',
             'CreateScimToken', 'DeleteUser', 'DeleteApplication', 'DeleteGroup', 'DeletePolicy', 'DeleteAPIKey',
             'DeleteSSHKey', 'DeleteScimToken'
-        )
+        )) IS TRUE
         AND is_success(status_code)
 ),
 things AS (

@@ -65,10 +65,12 @@ WITH removals AS (
     FROM api_events
     WHERE recorded_at >= $since - $window AND recorded_at < $until
         AND (
+            verb(method_name) IN ('Update', 'Set', 'Patch') OR method_name IN ('UnprotectSecret', 'UnprotectKey')
+        ) IS TRUE
+        AND (
             method_name IN ('UnprotectSecret', 'UnprotectKey')
             OR (
                 contains(request_body, 'rotect')
-                AND verb(method_name) IN ('Update', 'Set', 'Patch')
                 AND lower(coalesce(
                     body_text(request_body, 'protected'), body_text(request_body, 'is_protected'),
                     body_text(request_body, 'deletion_protection')
@@ -85,11 +87,8 @@ ends AS (
         ))) AS resource_id
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND (
-            verb(method_name) = 'Delete'
-            OR method_name = 'DisableKey'
-            OR (method_name = 'ServerAction' AND body_text(request_body, 'action') = 'terminate')
-        )
+        AND (verb(method_name) = 'Delete' OR method_name IN ('DisableKey', 'ServerAction')) IS TRUE
+        AND (method_name <> 'ServerAction' OR body_text(request_body, 'action') = 'terminate')
 ),
 ended AS (
     SELECT

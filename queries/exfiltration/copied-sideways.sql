@@ -91,14 +91,13 @@ WITH calls AS (
         ) AS replica_id
     FROM api_events
     WHERE recorded_at >= $since - $history - $window AND recorded_at < $until
-        AND (
-            method_name IN (
-                'DetachServerVolume', 'AttachServerVolume', 'CreateInstanceFromSnapshot', 'CreateReadReplica',
-                'CreateReadReplicaEndpoint', 'RestoreDatabaseBackup', 'RestoreDatabaseFromBackup', 'RestoreSnapshot'
-            )
-            -- A clone of a policy or of a workflow is none of data.
-            OR (method_name = 'CloneInstance' AND product_name IS DISTINCT FROM 'iam')
-        )
+        AND (method_name IN (
+            'DetachServerVolume', 'AttachServerVolume', 'CreateInstanceFromSnapshot', 'CreateReadReplica',
+            'CreateReadReplicaEndpoint', 'RestoreDatabaseBackup', 'RestoreDatabaseFromBackup', 'RestoreSnapshot',
+            'CloneInstance'
+        )) IS TRUE
+        -- A clone of a policy or of a workflow is none of data.
+        AND (method_name <> 'CloneInstance' OR product_name IS DISTINCT FROM 'iam')
 ),
 -- A volume goes from where it was taken off last; back to the same server is no copy.
 moves AS (

@@ -89,11 +89,12 @@ WITH calls AS (
         coalesce(lower(body_text(request_body, 'public')) = 'true', false) AS public
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
+        AND (method_name IN (
+            'ExportSnapshot', 'ExportSnapshotToObjectStorage', 'ExportDatabaseBackup', 'ExportVolume', 'ExportImage',
+            'CreateImage', 'UpdateImage'
+        )) IS TRUE
         AND (
-            method_name IN (
-                'ExportSnapshot', 'ExportSnapshotToObjectStorage', 'ExportDatabaseBackup', 'ExportVolume', 'ExportImage'
-            )
-            OR (method_name IN ('CreateImage', 'UpdateImage') AND lower(body_text(request_body, 'public')) = 'true')
+            method_name NOT IN ('CreateImage', 'UpdateImage') OR lower(body_text(request_body, 'public')) = 'true'
         )
 ),
 counted AS (

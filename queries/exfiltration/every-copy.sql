@@ -48,13 +48,12 @@ WITH calls AS (
         project_id, resources
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
-        AND (
-            method_name IN (
-                'DetachServerVolume', 'AttachServerVolume', 'CreateInstanceFromSnapshot', 'CreateReadReplica',
-                'CreateReadReplicaEndpoint', 'RestoreDatabaseBackup', 'RestoreDatabaseFromBackup', 'RestoreSnapshot'
-            )
-            OR (method_name = 'CloneInstance' AND product_name IS DISTINCT FROM 'iam')
-        )
+        AND (method_name IN (
+            'DetachServerVolume', 'AttachServerVolume', 'CreateInstanceFromSnapshot', 'CreateReadReplica',
+            'CreateReadReplicaEndpoint', 'RestoreDatabaseBackup', 'RestoreDatabaseFromBackup', 'RestoreSnapshot',
+            'CloneInstance'
+        )) IS TRUE
+        AND (method_name <> 'CloneInstance' OR product_name IS DISTINCT FROM 'iam')
 ),
 counted AS (
     SELECT

@@ -48,9 +48,9 @@ WITH calls AS (
         resources, coalesce(body_text(request_body, 'bucket'), body_text(request_body, 'bucket_name')) AS bucket
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
+        AND (starts_with(method_name, 'Export') OR method_name IN ('CreateImage', 'UpdateImage')) IS TRUE
         AND (
-            starts_with(method_name, 'Export')
-            OR (method_name IN ('CreateImage', 'UpdateImage') AND lower(body_text(request_body, 'public')) = 'true')
+            method_name NOT IN ('CreateImage', 'UpdateImage') OR lower(body_text(request_body, 'public')) = 'true'
         )
 ),
 counted AS (

@@ -84,35 +84,32 @@ WITH calls AS (
         END AS led
     FROM api_events
     WHERE recorded_at >= $since - $history AND recorded_at < $until
+        AND (method_name IN (
+            'CreateExporter', 'UpdateExporter',
+            'CreateConnection', 'UpdateConnection', 'CreateCustomerGateway', 'UpdateCustomerGateway',
+            'CreateVpnGateway', 'CreateLink', 'UpdateLink', 'AttachVpc', 'EnableRoutePropagation',
+            'AttachRoutingPolicy', 'SetRoutingPolicy', 'UpdateRoutingPolicy', 'RenewConnectionPsk',
+            'CreateVPCConnector', 'UpdateVPCConnector',
+            'CreateBackendStage', 'UpdateBackendStage', 'CreateDNSStage', 'UpdateDNSStage', 'SetHeadStage',
+            'CreateRouteStage', 'UpdateRouteStage', 'AddRouteRules', 'SetRouteRules',
+            'UpdateBackend', 'CreateBackend', 'SetBackendServers', 'AddBackendServers', 'CreateRoute', 'UpdateRoute'
+        )) IS TRUE
+        -- A backend's time-outs and checks lead nothing anywhere.
         AND (
-            method_name IN (
-                'CreateExporter', 'UpdateExporter',
-                'CreateConnection', 'UpdateConnection', 'CreateCustomerGateway', 'UpdateCustomerGateway',
-                'CreateVpnGateway', 'CreateLink', 'UpdateLink', 'AttachVpc', 'EnableRoutePropagation',
-                'AttachRoutingPolicy', 'SetRoutingPolicy', 'UpdateRoutingPolicy', 'RenewConnectionPsk',
-                'CreateVPCConnector', 'UpdateVPCConnector',
-                'CreateBackendStage', 'UpdateBackendStage', 'CreateDNSStage', 'UpdateDNSStage', 'SetHeadStage',
-                'CreateRouteStage', 'UpdateRouteStage', 'AddRouteRules', 'SetRouteRules'
-            )
-            -- A backend's time-outs and checks lead nothing anywhere.
-            OR (
-                method_name = 'UpdateBackend'
-                AND (
-                    request_body IS NULL OR body_text(request_body, 'failover_host') IS NOT NULL
-                    OR body_text(request_body, 'server_ip') IS NOT NULL
-                    OR body_text(request_body, 'forward_port') IS NOT NULL
-                )
-            )
-            -- Private addresses come and go with every deployment.
-            OR (
-                method_name IN ('CreateBackend', 'SetBackendServers', 'AddBackendServers')
-                AND len(list_filter(
-                    list_concat(body_list(request_body, 'server_ip'), body_list(request_body, 'server_ips')),
-                    lambda a: ip_label(a) IS NULL OR ip_label(a) NOT IN ('private', 'shared', 'loopback', 'link-local')
-                )) > 0
-            )
-            OR (method_name IN ('CreateRoute', 'UpdateRoute') AND len(world_ranges(request_body)) > 0)
+            method_name <> 'UpdateBackend'
+            OR request_body IS NULL OR body_text(request_body, 'failover_host') IS NOT NULL
+            OR body_text(request_body, 'server_ip') IS NOT NULL
+            OR body_text(request_body, 'forward_port') IS NOT NULL
         )
+        -- Private addresses come and go with every deployment.
+        AND (
+            method_name NOT IN ('CreateBackend', 'SetBackendServers', 'AddBackendServers')
+            OR len(list_filter(
+                list_concat(body_list(request_body, 'server_ip'), body_list(request_body, 'server_ips')),
+                lambda a: ip_label(a) IS NULL OR ip_label(a) NOT IN ('private', 'shared', 'loopback', 'link-local')
+            )) > 0
+        )
+        AND (method_name NOT IN ('CreateRoute', 'UpdateRoute') OR len(world_ranges(request_body)) > 0)
 ),
 counted AS (
     SELECT

@@ -53,15 +53,13 @@ WITH calls AS (
         ))) AS named
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND (
-            method_name IN (
-                'LockMember', 'LockUser', 'RemoveGroupMember', 'DeletePolicy', 'DeleteGroup', 'DeleteApplication',
-                'DeleteJWT', 'DeleteAPIKey', 'UpdateUserPassword', 'ChangeUserPassword', 'UpdateUserUsername',
-                'ChangeUserEmail', 'DeleteMFAOTP', 'DeleteUserMFAOTP', 'DeleteWebAuthnAuthenticator'
-            )
-            OR (method_name = 'DeleteUser' AND coalesce(product_name, 'iam') IN ('iam', 'account'))
-            OR method_name = 'SetGroupMembers'
-        )
+        AND (method_name IN (
+            'LockMember', 'LockUser', 'RemoveGroupMember', 'DeletePolicy', 'DeleteGroup', 'DeleteApplication',
+            'DeleteJWT', 'DeleteAPIKey', 'UpdateUserPassword', 'ChangeUserPassword', 'UpdateUserUsername',
+            'ChangeUserEmail', 'DeleteMFAOTP', 'DeleteUserMFAOTP', 'DeleteWebAuthnAuthenticator', 'DeleteUser',
+            'SetGroupMembers'
+        )) IS TRUE
+        AND (method_name <> 'DeleteUser' OR coalesce(product_name, 'iam') IN ('iam', 'account'))
 )
 SELECT
     recorded_at, principal_id, method_name, outcome_of(status_code) AS outcome,

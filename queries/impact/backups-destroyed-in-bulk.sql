@@ -94,12 +94,14 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $lookback - $history AND recorded_at < $until
         AND (
+            verb(method_name) IN ('Update', 'Set', 'Patch')
+            OR method_name IN ('DeleteSnapshot', 'DeleteDatabaseBackup', 'DeleteImage', 'DeleteBackup')
+        ) IS TRUE
+        AND (
             method_name IN ('DeleteSnapshot', 'DeleteDatabaseBackup', 'DeleteImage', 'DeleteBackup')
-            OR (verb(method_name) IN ('Update', 'Set', 'Patch') AND (
-                lower(body_text(request_body, 'is_backup_schedule_disabled')) = 'true'
-                OR lower(body_text(request_body, 'disable_backup')) = 'true'
-                OR lower(body_text(request_body, 'is_snapshot_schedule_enabled')) = 'false'
-            ))
+            OR lower(body_text(request_body, 'is_backup_schedule_disabled')) = 'true'
+            OR lower(body_text(request_body, 'disable_backup')) = 'true'
+            OR lower(body_text(request_body, 'is_snapshot_schedule_enabled')) = 'false'
         )
 ),
 marked AS (

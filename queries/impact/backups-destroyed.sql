@@ -71,19 +71,21 @@ SELECT
 FROM api_events
 WHERE recorded_at >= $since AND recorded_at < $until
     AND (
+        verb(method_name) IN ('Update', 'Set', 'Patch')
+        OR method_name IN ('DeleteSnapshot', 'DeleteDatabaseBackup', 'DeleteImage', 'DeleteBackup')
+    ) IS TRUE
+    AND (
         method_name IN ('DeleteSnapshot', 'DeleteDatabaseBackup', 'DeleteImage', 'DeleteBackup')
         OR (
             method_name IN ('UpdateDatabaseBackup', 'UpdateSnapshot', 'UpdateBackup')
             AND body_text(request_body, 'expires_at') IS NOT NULL
         )
-        OR (verb(method_name) IN ('Update', 'Set', 'Patch') AND (
-            lower(body_text(request_body, 'is_backup_schedule_disabled')) = 'true'
-            OR lower(body_text(request_body, 'disable_backup')) = 'true'
-            OR lower(body_text(request_body, 'is_snapshot_schedule_enabled')) = 'false'
-            OR coalesce(
-                body_text(request_body, 'backup_schedule_retention'), body_text(request_body, 'snapshot_retention_days'),
-                body_text(request_body, 'backup_retention_days'), body_text(request_body, 'backup_schedule.retention')
-            ) IS NOT NULL
-        ))
+        OR lower(body_text(request_body, 'is_backup_schedule_disabled')) = 'true'
+        OR lower(body_text(request_body, 'disable_backup')) = 'true'
+        OR lower(body_text(request_body, 'is_snapshot_schedule_enabled')) = 'false'
+        OR coalesce(
+            body_text(request_body, 'backup_schedule_retention'), body_text(request_body, 'snapshot_retention_days'),
+            body_text(request_body, 'backup_retention_days'), body_text(request_body, 'backup_schedule.retention')
+        ) IS NOT NULL
     )
 ORDER BY recorded_at, id

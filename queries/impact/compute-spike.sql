@@ -140,14 +140,12 @@ WITH asked AS (
         ) AS pool_id
     FROM api_events
     WHERE recorded_at >= $since - $lookback - $history AND recorded_at < $until
-        AND (
-            method_name IN (
-                'CreateServer', 'BatchCreateServers', 'CreatePool', 'UpdatePool', 'CreateCluster', 'CreateDeployment',
-                'UpdateDeployment'
-            )
-            -- IAM has groups, too.
-            OR (method_name IN ('CreateGroup', 'UpdateGroup') AND product_name = 'autoscaling')
-        )
+        AND (method_name IN (
+            'CreateServer', 'BatchCreateServers', 'CreatePool', 'UpdatePool', 'CreateCluster', 'CreateDeployment',
+            'UpdateDeployment', 'CreateGroup', 'UpdateGroup'
+        )) IS TRUE
+        -- IAM has groups, too.
+        AND (method_name NOT IN ('CreateGroup', 'UpdateGroup') OR product_name = 'autoscaling')
 ),
 sized AS (
     SELECT *, CASE WHEN said >= 0 THEN least(said, 10000) END AS number

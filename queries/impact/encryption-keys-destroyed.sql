@@ -67,9 +67,9 @@ WITH calls AS (
         resources[1].name AS key_name
     FROM api_events
     WHERE recorded_at >= $since - $setup AND recorded_at < $until
-        AND method_name IN (
+        AND (method_name IN (
             'CreateKey', 'DisableKey', 'DeleteKey', 'DeleteKeyMaterial', 'ImportKeyMaterial', 'EnableKey', 'RestoreKey'
-        )
+        )) IS TRUE
 ),
 made AS (
     SELECT organization_id, key_id, recorded_at AS made_at

@@ -107,9 +107,10 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $lookback - $history AND recorded_at < $until
         AND (
-            verb(method_name) IN ('Delete', 'Release') OR method_name IN ('InstallServer', 'ReinstallServer')
-            OR (method_name = 'ServerAction' AND body_text(request_body, 'action') = 'terminate')
-        )
+            verb(method_name) IN ('Delete', 'Release')
+            OR method_name IN ('InstallServer', 'ReinstallServer', 'ServerAction')
+        ) IS TRUE
+        AND (method_name <> 'ServerAction' OR body_text(request_body, 'action') = 'terminate')
 ),
 marked AS (
     SELECT

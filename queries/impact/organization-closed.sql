@@ -36,5 +36,5 @@ SELECT
     source_ip, user_agent, id
 FROM api_events
 WHERE recorded_at >= $since AND recorded_at < $until
-    AND method_name IN ('CloseOrganization', 'DeleteOrganization', 'CloseAccount', 'DeleteAccount')
+    AND (method_name IN ('CloseOrganization', 'DeleteOrganization', 'CloseAccount', 'DeleteAccount')) IS TRUE
 ORDER BY recorded_at, id

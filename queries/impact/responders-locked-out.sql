@@ -82,13 +82,11 @@ WITH calls AS (
         list_filter(resources, lambda x: x.type IN ('iam_user', 'account_user'))[1].name AS user_name
     FROM api_events
     WHERE recorded_at >= $since - $lookback - $history AND recorded_at < $until
-        AND (
-            method_name IN (
-                'LockMember', 'LockUser', 'RemoveGroupMember', 'UpdateUserPassword', 'ChangeUserPassword', 'DeleteMFAOTP',
-                'DeleteUserMFAOTP', 'UpdateUserUsername', 'ChangeUserEmail', 'DeleteWebAuthnAuthenticator'
-            )
-            OR (method_name = 'DeleteUser' AND coalesce(product_name, 'iam') IN ('iam', 'account'))
-        )
+        AND (method_name IN (
+            'LockMember', 'LockUser', 'RemoveGroupMember', 'UpdateUserPassword', 'ChangeUserPassword', 'DeleteMFAOTP',
+            'DeleteUserMFAOTP', 'UpdateUserUsername', 'ChangeUserEmail', 'DeleteWebAuthnAuthenticator', 'DeleteUser'
+        )) IS TRUE
+        AND (method_name <> 'DeleteUser' OR coalesce(product_name, 'iam') IN ('iam', 'account'))
 ),
 of_others AS (
     SELECT *, begins_burst((organization_id, principal_id), recorded_at, id, $window) AS begins

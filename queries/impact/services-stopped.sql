@@ -56,15 +56,19 @@ FROM api_events
 WHERE recorded_at >= $since AND recorded_at < $until
     AND (
         verb(method_name) IN ('Stop', 'Pause', 'Terminate') AND method_name <> 'StopBMCAccess'
-        OR (
-            method_name = 'ServerAction'
-            AND body_text(request_body, 'action') IN ('poweroff', 'stop_in_place', 'terminate', 'reboot')
+        OR method_name IN (
+            'RebootServer', 'RebootNode', 'RestartInstance', 'ServerAction', 'UpdatePool', 'UpdateContainer',
+            'UpdateFunction', 'UpdateDeployment'
         )
-        OR method_name IN ('RebootServer', 'RebootNode', 'RestartInstance')
-        OR (method_name IN ('UpdatePool', 'UpdateContainer', 'UpdateFunction', 'UpdateDeployment')
-            AND coalesce(
-                body_text(request_body, 'size'), body_text(request_body, 'max_scale'),
-                body_text(request_body, 'max_size')
-            ) = '0')
+    ) IS TRUE
+    AND (
+        method_name <> 'ServerAction'
+        OR body_text(request_body, 'action') IN ('poweroff', 'stop_in_place', 'terminate', 'reboot')
+    )
+    AND (
+        method_name NOT IN ('UpdatePool', 'UpdateContainer', 'UpdateFunction', 'UpdateDeployment')
+        OR coalesce(
+            body_text(request_body, 'size'), body_text(request_body, 'max_scale'), body_text(request_body, 'max_size')
+        ) = '0'
     )
 ORDER BY recorded_at, id

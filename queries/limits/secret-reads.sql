@@ -72,10 +72,14 @@ calls AS (
     WHERE recorded_at >= $since AND recorded_at < $until
         AND (
             regexp_matches(method_name, 'Secret(s|Version|Versions|Owner|VersionByPath)?$')
-            OR (method_name IN ('CreatePolicy', 'UpdatePolicy', 'SetRules') AND len(list_filter(
+            OR method_name IN ('CreatePolicy', 'UpdatePolicy', 'SetRules')
+        ) IS TRUE
+        AND (
+            method_name NOT IN ('CreatePolicy', 'UpdatePolicy', 'SetRules')
+            OR len(list_filter(
                 body_every(request_body, 'permission_set_names'),
                 lambda x: starts_with(x, 'SecretManager') OR x IN ('AllProductsFullAccess', 'OrganizationManager')
-            )) > 0)
+            )) > 0
         )
 ),
 names AS (

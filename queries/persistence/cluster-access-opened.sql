@@ -62,7 +62,7 @@ WITH calls AS (
         request_body
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND method_name IN ('ResetClusterAdminToken', 'AddClusterACLRules', 'SetClusterACLRules')
+        AND (method_name IN ('ResetClusterAdminToken', 'AddClusterACLRules', 'SetClusterACLRules')) IS TRUE
 ),
 others AS (
     SELECT id, recorded_at, organization_id, principal_id, source_ip

@@ -55,21 +55,20 @@ WITH calls AS (
         resources, request_body
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
+        AND (method_name IN (
+            'SetPrivilege', 'SetUserRole', 'AddInstanceACLRules', 'SetInstanceACLRules', 'CreateReadReplica',
+            'CreateReadReplicaEndpoint', 'PromoteReadReplica',
+            'CreateUser', 'UpdateUser', 'CreateEndpoint', 'MigrateEndpoint', 'AddACLRules', 'SetACLRules',
+            'AddAclRules', 'SetAclRules', 'SetEndpoints', 'AddEndpoints'
+        )) IS TRUE
+        -- IAM and others have methods of some of these names, too.
         AND (
             method_name IN (
                 'SetPrivilege', 'SetUserRole', 'AddInstanceACLRules', 'SetInstanceACLRules', 'CreateReadReplica',
                 'CreateReadReplicaEndpoint', 'PromoteReadReplica'
             )
-            OR (
-                method_name IN (
-                    'CreateUser', 'UpdateUser', 'CreateEndpoint', 'MigrateEndpoint', 'AddACLRules', 'SetACLRules',
-                    'AddAclRules', 'SetAclRules', 'SetEndpoints', 'AddEndpoints'
-                )
-                -- IAM and others have methods of these names, too.
-                AND regexp_matches(
-                    lower(concat(product_name, ' ', service_name)),
-                    'rdb|mongo|warehouse|clickhouse|redis|sql|database'
-                )
+            OR regexp_matches(
+                lower(concat(product_name, ' ', service_name)), 'rdb|mongo|warehouse|clickhouse|redis|sql|database'
             )
         )
 ),

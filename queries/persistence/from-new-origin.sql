@@ -73,7 +73,7 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $fresh AND recorded_at < $until
         AND source_ip IS NOT NULL AND user_agent IS NOT NULL
-        AND method_name IN (
+        AND (method_name IN (
             'CreateAPIKey', 'UpdateAPIKey', 'CreateSSHKey', 'UpdateSSHKey', 'CreateApplication', 'CreateUser',
             'CreatePolicy', 'UpdatePolicy', 'ClonePolicy', 'SetRules', 'AddGroupMember', 'AddGroupMembers',
             'SetGroupMembers', 'CreateJWT', 'CreateToken', 'CreateScimToken', 'EnableOrganizationScim',
@@ -82,7 +82,7 @@ WITH calls AS (
             'CreateMFAOTP', 'CreateUserMFAOTP', 'DeleteMFAOTP', 'DeleteUserMFAOTP', 'ChangeUserEmail',
             'UpdateUserUsername', 'ResetClusterAdminToken', 'SetServerUserData', 'StartBMCAccess', 'SetPrivilege',
             'SetUserRole', 'AddSecretOwner', 'CreateCron', 'CreateTrigger'
-        )
+        )) IS TRUE
 ),
 known AS (
     SELECT organization_id, subject_type, subject_id, dimension, value, first_at

@@ -76,7 +76,7 @@ bodies AS (
         coalesce(body_text(request_body, 'member.username'), body_text(request_body, 'member.email')) AS member_name
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND method_name IN ('CreateUser', 'JoinUserConnection')
+        AND (method_name IN ('CreateUser', 'JoinUserConnection')) IS TRUE
 ),
 methods AS (
     SELECT organization_id, subject_type, subject_id, dimension, value, first_success_at

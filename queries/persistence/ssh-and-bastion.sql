@@ -70,10 +70,10 @@ WITH calls AS (
         END AS what
     FROM api_events
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND method_name IN (
+        AND (method_name IN (
             'CreateSSHKey', 'UpdateSSHKey', 'RefreshSSHKeys', 'AddBastionAllowedIPs', 'SetBastionAllowedIPs',
             'CreateGateway', 'UpdateGateway', 'StartBMCAccess'
-        )
+        )) IS TRUE
 ),
 methods AS (
     SELECT organization_id, subject_type, subject_id, dimension, value, first_success_at

@@ -71,11 +71,11 @@ WITH calls AS (
     FROM api_events
     WHERE recorded_at >= $since - $window - $window AND recorded_at < $until
         AND is_success(status_code)
+        AND (method_name IN ('SetServerUserData', 'CreateServer', 'ServerAction')) IS TRUE
+        -- Without a body nothing says that it was another action.
         AND (
-            method_name IN ('SetServerUserData', 'CreateServer')
-            -- Without a body nothing says that it was another action.
-            OR (method_name = 'ServerAction'
-                AND coalesce(body_text(request_body, 'action'), 'poweron') IN ('poweron', 'reboot'))
+            method_name <> 'ServerAction'
+            OR coalesce(body_text(request_body, 'action'), 'poweron') IN ('poweron', 'reboot')
         )
 ),
 starts AS (

@@ -95,7 +95,7 @@ WITH changes AS (
         body_text(request_body, 'name') AS new_name, source_ip, user_agent
     FROM grants
     WHERE recorded_at >= $since - $history AND recorded_at < $until
-        AND method_name IN ('CreatePolicy', 'UpdatePolicy', 'ClonePolicy', 'SetRules')
+        AND (method_name IN ('CreatePolicy', 'UpdatePolicy', 'ClonePolicy', 'SetRules')) IS TRUE
 ),
 -- What the calls themselves do not say: a policy that is cloned, or given to somebody else.
 silent AS (

@@ -48,7 +48,7 @@ WITH calls AS (
         list_filter(grantee_ids, lambda g: g IS DISTINCT FROM group_id) AS members, source_ip, user_agent
     FROM grants
     WHERE recorded_at >= $since - $history AND recorded_at < $until
-        AND method_name IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers')
+        AND (method_name IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers')) IS TRUE
 ),
 counted AS (
     SELECT

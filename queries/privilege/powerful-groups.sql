@@ -74,14 +74,14 @@ WITH joinings AS (
         list_filter(grantee_ids, lambda g: g IS DISTINCT FROM group_id) AS named, source_ip, user_agent
     FROM grants
     WHERE recorded_at >= $since AND recorded_at < $until
-        AND method_name IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers')
+        AND (method_name IN ('AddGroupMember', 'AddGroupMembers', 'SetGroupMembers')) IS TRUE
         AND group_id IS NOT NULL
 ),
 policy_calls AS (
     SELECT organization_id, recorded_at, coalesce(policy_id, id) AS policy_id, grantee_ids, broad
     FROM grants
     WHERE recorded_at >= $since - $history AND recorded_at < $until
-        AND method_name IN ('CreatePolicy', 'UpdatePolicy', 'SetRules')
+        AND (method_name IN ('CreatePolicy', 'UpdatePolicy', 'SetRules')) IS TRUE
         AND outcome = 'success'
 ),
 -- Whom a policy is given to and what it grants are often said by two calls.
