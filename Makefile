@@ -6,6 +6,9 @@ STAMP  := $(VENV)/.installed
 SPARK_STAMP := $(VENV)/.installed-spark
 LAKE_STAMP := $(VENV)/.installed-lake
 
+# Hundreds of processes import the same modules: each would compile them anew, a second or two of it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-spark test-spark-sample test-lake check static types format docs bench bench-detections soak clean
 
 setup: $(STAMP)

@@ -190,6 +190,13 @@ def rows_of(tmp_path: Path, body: str, sql: str) -> list[dict[str, Any]]:
         return [row for batch in result.batches() for row in batch.to_pylist()]
 
 
+def test_an_archive_that_is_gone_in_a_moment_gets_no_pivot_index(tmp_path: Path) -> None:
+    case = one(tmp_path, "events:\n- {api: CreateServer, id: e, at: '10:00'}\nrows: []")
+    build(case, MARCH, tmp_path / "archive")
+    assert Archive.open(tmp_path / "archive").ledger().files("api_events")
+    assert not list(tmp_path.rglob("pivots"))
+
+
 class TestFiles:
     @pytest.mark.parametrize(
         ("text", "message"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,16 +40,17 @@ def an_organization(incident: str | None, *, seed: int = 1, days: int = 30, even
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Stories:
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    path = folder / "stories"
-    organizations = {
-        name: an_organization(name, seed=seed, days=45, events_per_day=80)
-        for seed, name in enumerate(INCIDENTS, start=1)
-    }
+    path, told = folder / "stories", folder / "stories.pickle"
     with FileLock(folder / "stories.lock"):
-        if not path.exists():
+        if not told.exists():
+            organizations = {
+                name: an_organization(name, seed=seed, days=45, events_per_day=80)
+                for seed, name in enumerate(INCIDENTS, start=1)
+            }
             for organization in organizations.values():
-                story_archive(folder / "stories.new", organization)
-            (folder / "stories.new").rename(path)
+                story_archive(path, organization)
+            told.write_bytes(pickle.dumps(organizations))
+    organizations = pickle.loads(told.read_bytes())
     return Stories(archive=Archive.open(path), organizations=organizations, folder=own, now=NOW)
 
 
@@ -90,6 +92,12 @@ class TestTheStories:
         assert now - timedelta(days=days) <= incident.began_at < incident.ended_at < now
         labels = [step.label for step in incident.steps]
         assert len(labels) == len(set(labels)) >= 6
+
+    def test_keys_that_change_on_the_morning_before_the_story_stay_as_they_were(self) -> None:
+        """The story begins at noon of a day on which each application gets a new key."""
+        now = datetime(2026, 3, 31, 12, tzinfo=UTC)
+        story = demo_organization(now=now, days=29, events_per_day=20, incident=NO_INCIDENT)
+        assert {each["id"] for each in story.applications} <= {each.get("application_id") for each in story.api_keys}
 
     @pytest.mark.parametrize("name", sorted(PLOTS))
     def test_the_same_seed_tells_the_same_and_another_seed_tells_another(self, name: str) -> None:

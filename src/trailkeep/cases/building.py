@@ -48,7 +48,7 @@ class _Volatile(Disk):
 
 def build(case: Case, span: Span, folder: Path) -> Archive:
     """The archive of `case` in `folder`; `span` is what it asks about, which is covered unless the case says."""
-    with Writer(folder, clock=lambda: case.now, disk=_Volatile(), run=RUN) as writer:
+    with Writer(folder, clock=lambda: case.now, disk=_Volatile(), run=RUN, indexed=False) as writer:
         for organization_id in dict.fromkeys(each.organization_id for each in case.directory):
             _Looks(writer, organization_id).take(
                 [each for each in case.directory if each.organization_id == organization_id]

@@ -90,13 +90,16 @@ class Writer:
         disk: Disk | None = None,
         run: str | None = None,
         remember_every: int = remembered.EVERY,
+        indexed: bool = True,
     ) -> None:
+        """What is not `indexed` gets no pivot index: an archive that is gone in a moment needs none."""
         self.path = path
         self.run = run or uuid4().hex
         self.archive: Archive
         self.ledger: Ledger
         self._clock = clock
         self._remember_every = remember_every
+        self._has_index = indexed
         self._disk = disk or Disk()
         self._lock = ArchiveLock(path, clock)
         self._cache_dropped = False
@@ -188,6 +191,8 @@ class Writer:
 
     def _indexed(self, files: Iterable[LiveFile]) -> list[Segment]:
         """Those of the files that have a pivot index."""
+        if not self._has_index:
+            return []
         from trailkeep.pivots.keeping import Segment, is_indexed
 
         return [
