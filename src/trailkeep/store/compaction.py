@@ -6,15 +6,12 @@ when a number of small files has come together, and once when its month is over.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
+from trailkeep.memory import keep_small
 from trailkeep.schema import STORED_TABLES
 from trailkeep.store.claims import moment_of
 from trailkeep.store.merging import MOST_BYTES, Merge
@@ -22,7 +19,7 @@ from trailkeep.store.sources import Source
 from trailkeep.store.writer import Commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from trailkeep import seal
     from trailkeep.store.archive import Ledger, LiveFile
@@ -55,10 +52,6 @@ FULL = 3 / 4
 """A file of this share of the largest size is merged with no other."""
 
 _GROUPS_A_COMMIT = 64
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
-_LARGEST_REUSED = 32 * 1024**2
-_MOST_KEPT = 256 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +107,7 @@ def compact(writer: Writer, groups: Iterable[Group], *, started_at: datetime) ->
     Each merged file is durable and compared with its sources before these go. Raises ArchiveDamaged where a source is
     not what the ledger says, and StoreError; what was merged before stays.
     """
-    with _reused_memory():
-        return _compact(writer, groups, started_at)
-
-
-def _compact(writer: Writer, groups: Iterable[Group], started_at: datetime) -> list[seal.Entry]:
+    keep_small()
     entries: list[seal.Entry] = []
     together: list[Group] = []
     for group in groups:
@@ -129,28 +118,6 @@ def _compact(writer: Writer, groups: Iterable[Group], started_at: datetime) -> l
     if together:
         entries.append(_commit(writer, together, started_at))
     return entries
-
-
-@contextlib.contextmanager
-def _reused_memory() -> Iterator[None]:
-    """Let what one row group leaves serve the next, where the C library can be told so.
-
-    Else each of its columns is mapped and given back anew, which took a third of a merge's processor time.
-    """
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    libc = None
-    with contextlib.suppress(AttributeError, OSError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_REUSED)
-        libc.mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(usual)
-        if libc is not None:
-            with contextlib.suppress(AttributeError):
-                libc.malloc_trim(0)
 
 
 def _commit(writer: Writer, groups: list[Group], started_at: datetime) -> seal.Entry:

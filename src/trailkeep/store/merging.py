@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from trailkeep import seal
 from trailkeep.errors import ArchiveDamaged, StoreError
+from trailkeep.memory import return_free_memory
 from trailkeep.store import layout
 from trailkeep.store.disk import SEGMENT_MODE
 from trailkeep.store.encoding import ROW_GROUP_ROWS, parquet_options
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 * 1024**2
 """A file ends after the row group with which it has grown to this."""
 
-MOST_OPEN = 64
-"""So many files are read at once. Where more of them overlap in time, as those of a first sync may, some are merged
-with each other first."""
+MOST_OPEN = 8
+"""So many files are read at once, each of which takes some 4 MB beside its rows. Where more of them overlap in time, as
+those of a first sync may, some are merged with each other first."""
 
 LAST_ROWS = 1024
 """The last row group has no more rows than twice this: the next sync reads the newest hour again, to find what it holds
@@ -114,6 +115,7 @@ class Merge:
                     if under_way is not None:
                         under_way.result()
                     under_way = aside.submit(files.write, rows, group_rows)
+                    del rows
                 if under_way is not None:
                     under_way.result()
                 files.close()
@@ -140,14 +142,17 @@ class Merge:
                 bytes_waiting += rows.nbytes
                 while rows_waiting >= ROW_GROUP_ROWS or bytes_waiting >= self.group_bytes:
                     whole = pa.concat_tables(waiting)
-                    yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks(), ROW_GROUP_ROWS
                     waiting = [whole.slice(ROW_GROUP_ROWS)]
                     rows_waiting, bytes_waiting = waiting[0].num_rows, waiting[0].nbytes
+                    # Handed over, not kept: the next rows are read while these are written.
+                    full = [whole.slice(0, ROW_GROUP_ROWS)]
+                    del whole
+                    yield full.pop(), ROW_GROUP_ROWS
             if rows_waiting:
                 rest = rows_waiting - LAST_ROWS
                 if rest < LAST_ROWS or sum(each.record.rows for each in sources) < WORTH_A_LAST * LAST_ROWS:
                     rest = rows_waiting
-                yield pa.concat_tables(waiting).combine_chunks(), rest
+                yield pa.concat_tables(waiting), rest
         finally:
             for reader in readers:
                 reader.close()
@@ -171,7 +176,8 @@ class _Files:
             table = self._merge.table
             options = parquet_options(table, lasting=self._merge.lasting)
             self._output = _Output(table, self._disk, self._staging / f"merged-{self._index}", options)
-        self._output.write(rows, group_rows)
+        self._output.write(rows.combine_chunks(), group_rows)
+        return_free_memory()
         if self._output.size >= self._merge.most_bytes:
             self.close()
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 BATCH_ROWS = 4096
 """Rows that are read from a file at once, at most."""
 
-HELD_BYTES = 64 * 1024**2
+HELD_BYTES = 12 * 1024**2
 """Of the files that are read at once, rows that were read and not yet written take about so much together."""
 
-BUFFER_BYTES = 64 * 1024
+BUFFER_BYTES = 16 * 1024
 """A column is read by so much at a time, and not at once for a whole row group."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

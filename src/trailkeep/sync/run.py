@@ -22,6 +22,7 @@ from trailkeep.errors import (
     TrailkeepError,
 )
 from trailkeep.events import Aside
+from trailkeep.memory import keep_small, rare_collections, return_free_memory
 from trailkeep.schema import QUARANTINE
 from trailkeep.seal import StreamRecord
 from trailkeep.store import Archive, Commit, Writer
@@ -29,7 +30,6 @@ from trailkeep.streams import GLOBAL
 from trailkeep.sync.batch import Batch, page_row, record_span
 from trailkeep.sync.board import Board
 from trailkeep.sync.inbox import Inbox
-from trailkeep.sync.memory import keep_small, rare_collections, return_free_memory
 from trailkeep.sync.plan import EDGE_WINDOW, check_not_future, check_order, cut, plan_stream
 from trailkeep.sync.reading import read_window
 from trailkeep.sync.report import Report, StreamReport
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from trailkeep.sync.plan import Request, StreamPlan
 
 COMMIT_EVENTS = 50_000
-COMMIT_BYTES = 16 * 1024 * 1024
+COMMIT_BYTES = 20 * 1024 * 1024
 COMMIT_EVERY = timedelta(seconds=60)
 """A commit is made at the latest after so many events, so many bytes of pages, or so long."""
 
