@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-EXAMPLES = int(os.environ.get("TRAILKEEP_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("TRAILKEEP_EXAMPLES", "10"))
 """How many examples a property is tried with; `make soak` tries a thousand."""
 
 # A loaded machine is no reason for a test to fail.

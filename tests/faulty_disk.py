@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-CRASH_STEP = int(os.environ.get("TRAILKEEP_CRASH_STEP", "5"))
+CRASH_STEP = int(os.environ.get("TRAILKEEP_CRASH_STEP", "8"))
 """Where every operation is tried with everything else, each so-manieth is; 1 in the long form."""
 
 SECTOR = 512

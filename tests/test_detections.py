@@ -415,7 +415,7 @@ def test_a_cache_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
 
 # Reading in common
 
-STEP = int(os.environ.get("TRAILKEEP_DETECTION_STEP", "4"))
+STEP = int(os.environ.get("TRAILKEEP_DETECTION_STEP", "8"))
 """Of so many detections one is read in common here; 1 for all of them."""
 
 

@@ -74,7 +74,7 @@ def test_what_is_printed_is_one_statement_of_that_dialect(name: str, dialect: Di
     assert "events" in ctes or not re.search(r"\bFROM events\b", text)
 
 
-@pytest.mark.parametrize("name", sorted({*list(SHIPPED)[:: min(2, STEP)], *NOT_FOR_SPARK}))
+@pytest.mark.parametrize("name", sorted({*list(SHIPPED)[:: min(4, STEP)], *NOT_FOR_SPARK}))
 def test_spark_s_text_of_a_shipped_query_has_nothing_doubtful(name: str) -> None:
     assert bool(printed(name, Dialect.SPARK).notes) == (name in NOT_FOR_SPARK)
 

@@ -657,7 +657,7 @@ def run_with(world: World, faults: Faults, **asked: Any) -> Report | TrailkeepEr
     """A faulty run; whatever it ends with, the archive is whole and claims nothing that is not so."""
     world.emulator.faults = faults
     try:
-        outcome: Report | TrailkeepError = world.sync(commit_events=40, **asked)
+        outcome: Report | TrailkeepError = world.sync(commit_events=100, **asked)
     except TrailkeepError as error:
         outcome = error
     return outcome

@@ -13,6 +13,7 @@ from trailkeep.catalog.conditions import EVERYTHING, takes_file
 from trailkeep.catalog.event_names import in_one_table
 from trailkeep.catalog.first_seen import first_seen
 from trailkeep.catalog.ledger_rows import ledger_table
+from trailkeep.catalog.quoting import name_of
 from trailkeep.catalog.readings import INDEX, TIME, Reading, why
 from trailkeep.catalog.rehearsing import CHANGED_VIEWS, Rehearsal
 from trailkeep.catalog.shared import FIRST_SEEN, create_first_seen_planned
@@ -291,7 +292,7 @@ class Building:
             wanted[LEDGER] = ledger_table(self._ledger)
         for name, rows in sorted(wanted.items()):
             connection.register("_arrow", rows)
-            connection.execute(f"CREATE TABLE {views.name_of(name)} AS SELECT * FROM _arrow")  # noqa: S608 - quoted
+            connection.execute(f"CREATE TABLE {name_of(name)} AS SELECT * FROM _arrow")  # noqa: S608 - quoted
             connection.unregister("_arrow")
 
     def _needs(self, name: str) -> bool:
@@ -333,6 +334,6 @@ class Building:
             rows = ds.dataset([path for path, _file in files], format="parquet", schema=read_as)
             name = f"{table.name.replace('/', '_')}_{len(parts)}"
             connection.from_arrow(rows).create_view(name)
-            parts.append(views.partition_part(table, f"parts.{views.name_of(name)}", partition))
+            parts.append(views.partition_part(table, f"parts.{name_of(name)}", partition))
         connection.execute("USE main")
         return parts

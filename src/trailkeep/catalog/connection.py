@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trailkeep.catalog import macros, soundness
 from trailkeep.catalog.chosen import chosen_macros
 from trailkeep.catalog.memory import leave_room
+from trailkeep.catalog.quoting import quote
 from trailkeep.catalog.temporary import KeptFolder
 from trailkeep.errors import IntegrityViolated, StoreError, UsageError
 
@@ -290,7 +291,7 @@ def _event_names(
         other = connect()
         try:
             watched.watch(other)
-            other.execute(f"SET memory_limit = {_quote(limits.memory)}")
+            other.execute(f"SET memory_limit = {quote(limits.memory)}")
             if limits.threads is not None:
                 other.execute(f"SET threads = {limits.threads}")
             yield other
@@ -316,10 +317,10 @@ def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path
         "enable_progress_bar": "false",
         # A statement names a table many times over, through views: each time its files' footers would be read again.
         "parquet_metadata_cache": "true",
-        "memory_limit": _quote(limits.memory),
-        "temp_directory": _quote(str(spill)),
-        "max_temp_directory_size": _quote(limits.temporary_disk),
-        "allowed_paths": "[" + ", ".join(map(_quote, files)) + "]",
+        "memory_limit": quote(limits.memory),
+        "temp_directory": quote(str(spill)),
+        "max_temp_directory_size": quote(limits.temporary_disk),
+        "allowed_paths": "[" + ", ".join(map(quote, files)) + "]",
         "allow_community_extensions": "false",
         "enable_external_access": "false",
     }
@@ -348,7 +349,3 @@ def spill_folder(place: Path | None, *, kept: bool) -> tempfile.TemporaryDirecto
             f"{error.strerror or error}",
             hint="Name a folder that is there and that you may write to.",
         ) from error
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

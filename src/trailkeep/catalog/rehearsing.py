@@ -10,6 +10,7 @@ from trailkeep.catalog import views
 from trailkeep.catalog.conditions import LOGIN_USER, RESOURCE, RESOURCE_IDS
 from trailkeep.catalog.present import FUNCTIONS, NAMED, may_lose_its_zone
 from trailkeep.catalog.pushed import Stand, conditions_of
+from trailkeep.catalog.quoting import name_of, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ class Rehearsal:
         stand = self._stands[table.name]
         wanted = {*_types(table), *more}
         selected = ", ".join(
-            f"{name} AS {views.name_of(column)}" for name, column in stand.columns.items() if column in wanted
+            f"{name} AS {name_of(column)}" for name, column in stand.columns.items() if column in wanted
         )
         return f"SELECT {selected} FROM {stand.name}"  # noqa: S608 - our own names
 
@@ -93,7 +94,7 @@ class Rehearsal:
         if _ASKS_SETTINGS in sql.lower():
             connection.execute("BEGIN")
             return {}
-        connection.execute(f"SET disabled_optimizers = {views.quote(_SKIPPED)}")
+        connection.execute(f"SET disabled_optimizers = {quote(_SKIPPED)}")
         connection.execute("BEGIN")
         zoneless = NAMED.search(sql) is not None and self._may_lose_its_zone(sql)
         try:
@@ -132,7 +133,7 @@ class Rehearsal:
             for table in self.tables:
                 text = self._with_added(table, text)
             text = text.replace(_USER, LOGIN_USER)
-            return text.replace(_EVERY, f"{_EVERY}, {', '.join(map(views.name_of, _ADDED))}")
+            return text.replace(_EVERY, f"{_EVERY}, {', '.join(map(name_of, _ADDED))}")
         if name == "main.logins":
             return self._with_added(schema.AUTHENTICATION_EVENTS, text).replace(_USER, LOGIN_USER)
         if name == "main.events":

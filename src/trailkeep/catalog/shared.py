@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from trailkeep import schema
 from trailkeep.catalog import views
+from trailkeep.catalog.quoting import name_of, quote
 from trailkeep.errors import StoreError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class SharedScan:
 
     def attach(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         """Make the database for the rows; this comes before the connection is closed against files."""
-        connection.execute(f"ATTACH {views.quote(str(folder / FILE))} AS {DATABASE}")
+        connection.execute(f"ATTACH {quote(str(folder / FILE))} AS {DATABASE}")
         # The engine makes it with what the umask leaves, and there is no row in it yet.
         (folder / FILE).chmod(0o600)
 
@@ -98,9 +99,9 @@ class SharedScan:
         check_stopped: Callable[[], None],
     ) -> None:
         """Create the view of `table` over its rows in the span, read now, and its files for all others."""
-        name = f"{DATABASE}.main.{views.name_of(table.name)}"
+        name = f"{DATABASE}.main.{name_of(table.name)}"
         columns = [each for each in _columns(table) if each in self.columns[table.name] or each == table.time]
-        selected = ", ".join(map(views.name_of, columns))
+        selected = ", ".join(map(name_of, columns))
         inside = sorted(
             (each for each in placed if each[1].touches(self.span)),
             key=lambda each: (each[1].first, each[1].record.path),
@@ -150,10 +151,10 @@ class SharedScan:
     ) -> str:
         types = _types(table)
         selected = ", ".join(
-            views.name_of(column)
+            name_of(column)
             if column in loaded
             # Made of a row's value, so that it is not worked out while the statement is only planned.
-            else f"CAST(error('{NOT_LOADED}: {column}' || {table.time}) AS {types[column]}) AS {views.name_of(column)}"
+            else f"CAST(error('{NOT_LOADED}: {column}' || {table.time}) AS {types[column]}) AS {name_of(column)}"
             for column in types
         )
         parts = [f"SELECT {selected} FROM {name}"]  # noqa: S608 - the schema's own names
@@ -269,4 +270,4 @@ def _types(table: schema.Table) -> dict[str, str]:
 
 
 def _moment(moment: Any) -> str:
-    return f"TIMESTAMP {views.quote(moment.replace(tzinfo=None).isoformat(sep=' '))}"
+    return f"TIMESTAMP {quote(moment.replace(tzinfo=None).isoformat(sep=' '))}"

@@ -12,6 +12,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from trailkeep.catalog import views
+from trailkeep.catalog.quoting import name_of, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,17 +37,17 @@ class Sources:
             connection.execute(f"CREATE TABLE {self._empty(table.name)} AS {views.selection_of(table, [])}")
         self.tell(connection, dict.fromkeys(table.name for table in chosen))
         for table in chosen:
-            rows = f"query(getvariable({views.quote(self._variables[table.name])}))"
+            rows = f"query(getvariable({quote(self._variables[table.name])}))"
             connection.execute(f"CREATE OR REPLACE VIEW {views.full_name(table)} AS SELECT * FROM {rows}")  # noqa: S608
 
     def tell(self, connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str | None]) -> None:
         """From now on these are the selections of the tables' rows, by the tables' names; None for no rows."""
         told = [
-            f"SET VARIABLE {self._variables[name]} = {views.quote(text or f'FROM {self._empty(name)}')}"
+            f"SET VARIABLE {self._variables[name]} = {quote(text or f'FROM {self._empty(name)}')}"
             for name, text in rows.items()
         ]
         if told:
             connection.execute("; ".join(told))
 
     def _empty(self, table: str) -> str:
-        return f"parts.{views.name_of(self._variables[table])}"
+        return f"parts.{name_of(self._variables[table])}"

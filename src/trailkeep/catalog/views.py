@@ -8,6 +8,7 @@ from trailkeep.catalog import people
 from trailkeep.catalog.calls import OF_CALLS
 from trailkeep.catalog.conditions import hull
 from trailkeep.catalog.first_seen import FIRST_SEEN
+from trailkeep.catalog.quoting import name_of, quote
 from trailkeep.schema import DIRECTORY_TABLES, REVISIONS
 from trailkeep.schema import engine_type as type_of
 
@@ -27,16 +28,6 @@ def arrow_schema(table: Table) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([(column.name, column.type) for column in table.columns])
-
-
-def quote(text: str) -> str:
-    """`text` as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name_of(identifier: str) -> str:
-    """`identifier` as a quoted SQL name."""
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def partition_columns(table: Table) -> list[str]:

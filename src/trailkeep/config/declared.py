@@ -175,7 +175,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="memory",
-        description="The memory that a query may use; beyond it, it sorts and joins on disk.",
+        description="The memory that the process of a query is to stay within; beyond it, it sorts and joins on disk.",
         expects=f"a size such as 512MiB or 4GiB, at least {MIN_MEMORY_MIB}MiB",
         parse=values.parse_memory,
         default="1GiB",

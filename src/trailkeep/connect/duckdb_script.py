@@ -10,6 +10,7 @@ from trailkeep import schema
 from trailkeep.catalog import macros, people, views
 from trailkeep.catalog.addresses import nothing_known
 from trailkeep.catalog.ledger_rows import ledger_table
+from trailkeep.catalog.quoting import name_of, quote
 from trailkeep.coverage import coverage_tables
 from trailkeep.geo import FUNCTIONS
 
@@ -56,13 +57,13 @@ def _again(statement: str) -> str:
 
 
 def _table(name: str, rows: pa.Table) -> Iterator[str]:
-    columns = ", ".join(f"{views.name_of(field.name)} {schema.engine_type(field.type)}" for field in rows.schema)
-    yield f"CREATE OR REPLACE TABLE {views.name_of(name)} ({columns})"
+    columns = ", ".join(f"{name_of(field.name)} {schema.engine_type(field.type)}" for field in rows.schema)
+    yield f"CREATE OR REPLACE TABLE {name_of(name)} ({columns})"
     for start in range(0, rows.num_rows, ROWS_OF_VALUES):
         values = ",\n".join(
             f"({', '.join(map(_literal, row.values()))})" for row in rows.slice(start, ROWS_OF_VALUES).to_pylist()
         )
-        yield f"INSERT INTO {views.name_of(name)} VALUES\n{values}"
+        yield f"INSERT INTO {name_of(name)} VALUES\n{values}"
 
 
 def _literal(value: object) -> str:
@@ -70,10 +71,8 @@ def _literal(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, datetime):
-        return f"TIMESTAMP {views.quote(value.isoformat(sep=' '))}"
+        return f"TIMESTAMP {quote(value.isoformat(sep=' '))}"
     if isinstance(value, str):
-        pieces = _UNSAFE.sub(
-            lambda found: "".join(f"' || chr({ord(each)}) || '" for each in found[0]), views.quote(value)
-        )
-        return f"({pieces})" if pieces != views.quote(value) else pieces
+        pieces = _UNSAFE.sub(lambda found: "".join(f"' || chr({ord(each)}) || '" for each in found[0]), quote(value))
+        return f"({pieces})" if pieces != quote(value) else pieces
     return str(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trailkeep import schema
 from trailkeep.catalog import views
+from trailkeep.catalog.quoting import name_of
 from trailkeep.errors import QueryError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _complete(frame: Any, paths: list[str]) -> Any:
 
 def _from_catalog(session: Any, catalog: Catalog, name: str) -> Any:
     schema_name, _, view = views.place_of(name).partition(".")
-    sql = f"SELECT * FROM {schema_name}.{views.name_of(view)}"  # noqa: S608 - quoted
+    sql = f"SELECT * FROM {schema_name}.{name_of(view)}"  # noqa: S608 - quoted
     rows = catalog.connection.sql(sql).to_arrow_table()
     described = ", ".join(f"`{field.name}` {spark_type(field.type)}" for field in rows.schema)
     return session.createDataFrame(rows, described) if rows.num_rows else session.createDataFrame([], described)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from trailkeep import schema
 from trailkeep.analysis import Question
 from trailkeep.catalog import Limits, open_catalog
-from trailkeep.catalog.views import name_of
+from trailkeep.catalog.quoting import name_of
 from trailkeep.catalog.warm import Engines
 from trailkeep.coverage import coverage_tables, stream_coverage
 from trailkeep.errors import UsageError

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from trailkeep.sync.plan import Request, StreamPlan
 
 COMMIT_EVENTS = 50_000
-COMMIT_BYTES = 20 * 1024 * 1024
+COMMIT_BYTES = 22 * 1024 * 1024
 COMMIT_EVERY = timedelta(seconds=60)
 """A commit is made at the latest after so many events, so many bytes of pages, or so long."""
 
