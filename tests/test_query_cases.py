@@ -56,7 +56,7 @@ def loaded() -> dict[str, SavedQuery]:
 
 QUERIES = loaded()
 STEP = int(os.environ.get("TRAILKEEP_DETERMINISM_STEP", "9"))
-"""Of so many queries one is asked twice; 1 for all of them."""
+"""Of so many queries one is asked twice, and of three at most one on an empty archive; 1 for all of them."""
 
 
 def leaves_something_out(case: Case) -> bool:
@@ -159,7 +159,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
 
 
 class TestArchives:
-    @pytest.mark.parametrize("name", QUERIES)
+    @pytest.mark.parametrize("name", list(QUERIES)[:: min(3, STEP)])
     def test_each_runs_on_an_archive_that_holds_nothing(self, empty: Archive, name: str) -> None:
         query = QUERIES[name]
         with open_result(empty, Question.of(query, given=given(query)), now=clock()) as result:
