@@ -117,7 +117,8 @@ class NativeTables:
     def _opened(self, needs: Needs | None) -> duckdb.DuckDBPyConnection:
         connection = connect()
         connection.execute(
-            f"SET TimeZone = 'UTC'; SET memory_limit = '{self._limits.memory}'; SET enable_progress_bar = false"
+            f"SET TimeZone = 'UTC'; SET memory_limit = '{self._limits.memory}'; SET enable_progress_bar = false;"
+            f"SET temp_directory = '{self._place}.tmp'"
         )
         leave_room(connection)
         connection.execute(f"ATTACH '{self._place}' AS native (READ_ONLY)")
