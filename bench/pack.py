@@ -101,7 +101,8 @@ class NativeTables:
     def __init__(self, archive: Archive, place: Path, limits: Limits, *, anew: bool) -> None:
         self._archive, self._place, self._limits = archive, place, limits
         self._ledger = archive.ledger()
-        self._names = event_names(archive, self._ledger, connect)
+        with connect() as connection:
+            self._names = event_names(archive, self._ledger, connection)
         self._open = None if anew else self._opened(None)
 
     def rows(self, prepared: Prepared) -> list[Any]:

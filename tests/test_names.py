@@ -280,17 +280,28 @@ class TestWithoutNames:
         made.login(NOW + DAY, None, id="new", resources=[resource("iam_user", "u", "newest")])
         archive = made.commit()
         read: list[int] = []
+        spills: list[str] = []
         names_of = event_names._names_of
 
         def counted(archive: Any, connection: Any, files: Any, check_stopped: Any) -> Any:
             read.append(len(files))
+            spills.extend(*connection.execute("SELECT current_setting('temp_directory')").fetchall())
             return names_of(archive, connection, files, check_stopped)
 
         monkeypatch.setattr(event_names, "_names_of", counted)
         assert named(archive)["new"] == ("newest", "user")
         assert read == [1]
+        # Not where the engine would spill by itself: in the folder that the user happens to be in.
+        assert [Path(each).name.startswith("trailkeep-") for each in spills] == [True]
         before = archive.as_of(archive.ledger().entries[-1].seq - 1)
         assert answer(before, "SELECT name FROM principals") == [{"name": "name 0"}]
+
+    def test_files_that_names_are_read_from_are_closed_to_sql(self, archive: Archive) -> None:
+        (live, *_) = archive.ledger().live.values()
+        with open_catalog(archive, archive.ledger(), span=Span(NOW + DAY, NOW + 2 * DAY)) as catalog:
+            assert catalog.connection.execute("SELECT count(*) FROM parts.event_names").fetchall() != [(0,)]
+            with pytest.raises(duckdb.PermissionException):
+                catalog.connection.execute(f"FROM read_parquet('{archive.locate(live).resolve()}')")
 
     def test_collected_names_are_those_that_a_scan_gives(self, archive: Archive) -> None:
         with open_catalog(archive, archive.ledger()) as catalog:

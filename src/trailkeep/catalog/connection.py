@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from trailkeep.catalog.temporary import KeptFolder
 from trailkeep.errors import IntegrityViolated, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -234,8 +233,14 @@ def open_catalog(
             sound({path: file for path, file in catalog.files.items() if rehearsed is None or not building.grows(file)})
             if shared is not None:
                 shared.attach(connection, Path(spill.name))
-            configure(connection, limits, Path(spill.name), [] if limits.sealed else list(catalog.files))
-            names = _event_names(archive, ledger, limits, watched, connection) if building.needs_event_names else None
+            configure(connection, limits, Path(spill.name))
+            names = None
+            if building.needs_event_names:
+                from trailkeep.catalog.event_names import event_names
+
+                # They stand in other files, too, of which SQL that is run later is to open none.
+                names = event_names(archive, ledger, connection, check_stopped=watched.check)
+            close_ways_out(connection, [] if limits.sealed else list(catalog.files))
             rehearsal = building.rehearse(connection) if rehearsed is not None else None
             building.build(connection, extra or {}, names, sealed=limits.sealed, check_stopped=watched.check)
             _create_functions(connection, needs, limits)
@@ -250,7 +255,8 @@ def open_catalog(
                 catalog.sources, catalog.rows = sources, building.rows(connection, sealed=limits.sealed)
                 catalog.fill()
         else:
-            configure(connection, limits, Path(spill.name), [])
+            configure(connection, limits, Path(spill.name))
+            close_ways_out(connection, [])
             for statement in chosen_macros(macros.statements(needs.functions), needs.functions, ()):
                 connection.execute(statement)
             _create_functions(connection, needs, limits)
@@ -276,38 +282,8 @@ def _create_functions(connection: duckdb.DuckDBPyConnection, needs: Needs | None
         create_functions(connection, None if needs is None else needs.functions, limits.mmdb)
 
 
-def _event_names(
-    archive: Archive,
-    ledger: Ledger,
-    limits: Limits,
-    watched: Watching,
-    connection: duckdb.DuckDBPyConnection,
-) -> pa.Table:
-    """The names that events give to principals; another connection reads them, since this one opens no other files."""
-    from trailkeep.catalog.event_names import event_names
-
-    @contextlib.contextmanager
-    def reader() -> Iterator[duckdb.DuckDBPyConnection]:
-        other = connect()
-        try:
-            watched.watch(other)
-            other.execute(f"SET memory_limit = {quote(limits.memory)}")
-            if limits.threads is not None:
-                other.execute(f"SET threads = {limits.threads}")
-            yield other
-        finally:
-            watched.watch(None)
-            other.close()
-        watched.watch(connection)
-
-    return event_names(archive, ledger, reader, check_stopped=watched.check)
-
-
-def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path, files: list[str]) -> None:
-    """Set the limits and close every way out of the connection; `lock_configuration` follows after the views.
-
-    Raises UsageError for a limit that is none.
-    """
+def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path) -> None:
+    """Set how the connection works and how much it may use. Raises UsageError for a limit that is none."""
     import duckdb
 
     settings = {
@@ -320,9 +296,6 @@ def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path
         "memory_limit": quote(limits.memory),
         "temp_directory": quote(str(spill)),
         "max_temp_directory_size": quote(limits.temporary_disk),
-        "allowed_paths": "[" + ", ".join(map(quote, files)) + "]",
-        "allow_community_extensions": "false",
-        "enable_external_access": "false",
     }
     if limits.threads is not None:
         settings = {"threads": str(limits.threads), **settings}
@@ -335,6 +308,17 @@ def configure(connection: duckdb.DuckDBPyConnection, limits: Limits, spill: Path
             reason = str(error).partition(": ")[2] or str(error)
             raise UsageError(f"the limit {_LIMITS[name]} cannot be {value}: {reason}", hint=_LIMITS_HINT) from error
     leave_room(connection)
+
+
+def close_ways_out(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """Leave the connection these files and nothing else to open; `lock_configuration` follows after the views."""
+    settings = {
+        "allowed_paths": "[" + ", ".join(map(quote, files)) + "]",
+        "allow_community_extensions": "false",
+        "enable_external_access": "false",
+    }
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = {value}")
 
 
 def spill_folder(place: Path | None, *, kept: bool) -> tempfile.TemporaryDirectory[str] | KeptFolder:

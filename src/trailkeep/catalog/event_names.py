@@ -34,11 +34,11 @@ _FILES_AT_ONCE = 64
 def event_names(
     archive: Archive,
     ledger: Ledger,
-    reader: Callable[[], contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]],
+    connection: duckdb.DuckDBPyConnection,
     *,
     check_stopped: Callable[[], None] = lambda: None,
 ) -> pa.Table:
-    """The names in the live files of `ledger`, by segment; `reader` gives a connection that may read those files.
+    """The names in the live files of `ledger`, by segment; `connection` may read those files.
 
     Raises ArchiveDamaged and IntegrityViolated for a file that has to be read and is not as the ledger says, and what
     `check_stopped`, which is called again and again, raises.
@@ -52,11 +52,9 @@ def event_names(
     held, covered = cache.load()
     unknown = [file for digest, file in sorted(files.items()) if digest not in covered]
     parts = [] if held is None else [held]
-    if unknown:
-        with reader() as connection:
-            for start in range(0, len(unknown), _FILES_AT_ONCE):
-                check_stopped()
-                parts.append(_names_of(archive, connection, unknown[start : start + _FILES_AT_ONCE], check_stopped))
+    for start in range(0, len(unknown), _FILES_AT_ONCE):
+        check_stopped()
+        parts.append(_names_of(archive, connection, unknown[start : start + _FILES_AT_ONCE], check_stopped))
     rows = _of_segments(pa.concat_tables(parts) if parts else _nothing(), files)
     if unknown:
         cache.store(rows, sorted(files))

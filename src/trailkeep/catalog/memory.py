@@ -24,8 +24,8 @@ _TOLD = re.compile(r"([0-9]+(?:\.[0-9]+)?) (\w+)")
 
 def leave_room(connection: duckdb.DuckDBPyConnection) -> None:
     """Lower the memory limit that is set on the connection, so that the process as a whole stays within it."""
-    row = connection.execute("SELECT current_setting('memory_limit')").fetchone()
-    match = _TOLD.fullmatch(str(row[0])) if row else None
+    [[told]] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    match = _TOLD.fullmatch(str(told))
     if match is None or match[2] not in _UNITS:
         # Bytes, or as good as no limit.
         return

@@ -22,7 +22,16 @@ from trailkeep import schema
 from trailkeep.catalog import soundness
 from trailkeep.catalog.building import Building
 from trailkeep.catalog.chosen import EXTRA, LEDGER
-from trailkeep.catalog.connection import MANY_FILES, Borrowed, Catalog, Limits, configure, connect, spill_folder
+from trailkeep.catalog.connection import (
+    MANY_FILES,
+    Borrowed,
+    Catalog,
+    Limits,
+    close_ways_out,
+    configure,
+    connect,
+    spill_folder,
+)
 from trailkeep.catalog.sources import Sources
 from trailkeep.store import Ledger
 
@@ -274,7 +283,8 @@ def _new_runner(archive: Archive, needs: Needs, limits: Limits, files: frozenset
     spill = spill_folder(limits.temporary_directory, kept=False)
     connection = connect()
     try:
-        configure(connection, limits, Path(spill.name), sorted(files))
+        configure(connection, limits, Path(spill.name))
+        close_ways_out(connection, sorted(files))
         sources = Sources(schema.EVENT_TABLES.values())
         Building(archive, Ledger(archive.archive_id), needs, None, sources=sources).build(connection, {}, None)
         connection.execute("SET lock_configuration = true")
