@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import time
@@ -125,6 +126,34 @@ def test_a_page_is_asked_with_explicit_bounds_oldest_first() -> None:
         "page_token": "tok en&",
     }
     assert request.headers["X-Auth-Token"] == SECRET
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(400, json.dumps({"message": f"your X-Auth-Token: {SECRET}."}).encode()),
+        error(400, json.dumps({"message": "x" * 470 + SECRET}).encode()),
+        error(401, json.dumps({"message": SECRET.upper()}).encode()),
+        error(403, json.dumps({"message": "", "details": [{"token": SECRET}]}).encode()),
+        error(404, json.dumps({"message": SECRET}).encode()),
+        error(418, json.dumps({"message": SECRET}).encode()),
+        error(503, json.dumps({"message": SECRET}).encode()),
+        error(307, Location=f"https://other.example/?token={SECRET}"),
+        httpx.RemoteProtocolError(f"illegal header line: X-Auth-Token {SECRET}"),
+    ],
+)
+def test_an_answer_that_repeats_the_secret_key_is_told_without_it(answer: Answer) -> None:
+    with pytest.raises(RemoteError) as caught:
+        Api([answer]).page()
+    told = f"{caught.value} {caught.value.hint}"
+    assert SECRET[:8] not in told.lower()
+    assert "[secret key]" in told
+
+
+def test_what_is_kept_of_an_answer_is_kept_without_the_secret_key() -> None:
+    assert Api([ok(X_Request_Id=f"for {SECRET}")]).page().request_id == "for [secret key]"
+    assert Api([ok(X_Request_Id="one")]).page().request_id == "one"
+    assert Api([ok()]).page().request_id is None
 
 
 def test_an_answer_is_described() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,16 +13,11 @@ import msgspec
 import stamina
 
 from trailkeep import __version__, jsonscan
+from trailkeep.api.failures import Failures, MayPass, unsendable
 from trailkeep.api.listing import Listing, split_listing
 from trailkeep.api.wire import Broken, Unsendable, open_wire
 from trailkeep.errors import (
-    AuthenticationFailed,
-    NotOffered,
-    PermissionDenied,
-    RemoteError,
     RemoteUnavailable,
-    RequestRefused,
-    TokenRefused,
 )
 from trailkeep.timespan import format_time
 
@@ -47,8 +41,6 @@ FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 16.0
 REFUSALS = 100
 """How often one request may be told to come back later (429, or 503 with Retry-After) before it counts as failed."""
-MESSAGE_CHARACTERS = 500
-"""What an error of the API's is cut to before it is shown."""
 
 _PATHS: dict[Kind, str] = {
     "api": "/audit-trail/v1alpha1/regions/{region}/events",
@@ -98,10 +90,6 @@ _numbered_decoder = msgspec.json.Decoder(_NumberedBody)
 stamina.instrumentation.set_on_retry_hooks([])
 
 
-class _MayPass(Exception):
-    """A failure that a further try may mend."""
-
-
 @dataclass(slots=True)
 class _Tries:
     sent: int = 0
@@ -131,6 +119,7 @@ class Client:
         self.retries = retries
         self._clock = clock
         self._pacer = pacer
+        self._failures = Failures(self.base_url, secret_key)
         try:
             self._wire = open_wire(
                 self.base_url,
@@ -144,7 +133,7 @@ class Client:
                 transport=transport,
             )
         except Unsendable as error:
-            raise _unsendable(error) from error
+            raise unsendable(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +189,7 @@ class Client:
                 status=response.status_code,
                 bytes=len(body),
                 sha256=hashlib.sha256(body).hexdigest(),
-                request_id=response.headers.get("X-Request-Id"),
+                request_id=self._failures.shown(response.headers.get("X-Request-Id")),
                 server_date=server_date(response),
                 received_at=self._clock(),
                 attempts=tries.sent,
@@ -216,7 +205,7 @@ class Client:
             try:
                 return json.loads(response.content)
             except (ValueError, RecursionError) as error:
-                raise _MayPass("it answered what is not JSON") from error
+                raise MayPass("it answered what is not JSON") from error
 
         return self._ask(path, dict(parameters or {}), read, retries=retries)
 
@@ -227,7 +216,7 @@ class Client:
             try:
                 elements, total = split_listing(response.content, key)
             except ValueError as error:
-                raise _MayPass(f"it answered what is not a list of {key} ({error})") from error
+                raise MayPass(f"it answered what is not a list of {key} ({error})") from error
             return Listing(elements=elements, total=total, server_date=server_date(response), received_at=self._clock())
 
         return self._ask(path, parameters, read, retries=retries)
@@ -248,7 +237,7 @@ class Client:
         tries = _Tries()
         try:
             for attempt in stamina.retry_context(
-                on=_MayPass,
+                on=MayPass,
                 attempts=1 + (self.retries if retries is None else retries),
                 timeout=None,
                 wait_initial=FIRST_PAUSE_SECONDS,
@@ -257,7 +246,7 @@ class Client:
             ):
                 with attempt:
                     return read(self._send(path, parameters, tries, goes_on=goes_on), tries)
-        except _MayPass as failure:
+        except MayPass as failure:
             raise RemoteUnavailable(
                 f"{self.base_url}{path}: {failure}, also after {tries.sent} tries",
                 hint="Run the command again later; what was read in full is kept.",
@@ -275,20 +264,20 @@ class Client:
                 response = self._wire.get(path, parameters)
             except Unsendable as error:
                 self._pacer.failed()
-                raise _unsendable(error) from error
+                raise unsendable(error) from error
             except Broken as error:
                 self._pacer.failed()
-                raise _broken(self.base_url, error) from error
+                raise self._failures.broken(error) from error
             retry_after = _retry_after_seconds(response, self._clock())
             if response.status_code == 429 or (response.status_code == 503 and retry_after is not None):
                 self._pacer.refused(asked_at, retry_after)
                 tries.refused += 1
                 if tries.refused > REFUSALS:
-                    raise _MayPass(f"it still answers {response.status_code}")
+                    raise MayPass(f"it still answers {response.status_code}")
                 continue
             self._pacer.answered(asked_at)
             if response.status_code != 200:
-                raise _failure(response, path, token=goes_on)
+                raise self._failures.refusal(response, path, token=goes_on)
             return response
 
 
@@ -309,7 +298,7 @@ def split_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], str | None
         for event in events:
             _check_json(event)
     except ValueError as error:
-        raise _MayPass(f"it answered what is not a page of events ({error})") from error
+        raise MayPass(f"it answered what is not a page of events ({error})") from error
     return events, token
 
 
@@ -329,7 +318,7 @@ def split_numbered_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], i
         for log in logs:
             _check_json(log)
     except ValueError as error:
-        raise _MayPass(f"it answered what is not a page of IAM's log ({error})") from error
+        raise MayPass(f"it answered what is not a page of IAM's log ({error})") from error
     text = fields.get("total_count", b"").strip(b'"')
     return logs, int(text) if text.isdigit() and len(text) < 20 else None
 
@@ -379,72 +368,3 @@ def _retry_after_seconds(response: Answer, now: datetime) -> float | None:
     # The date is on the API's clock; ours may be an hour off.
     base = server_date(response) or now
     return max(0.0, (moment - base) / timedelta(seconds=1))
-
-
-def _unsendable(error: Unsendable) -> Exception:
-    return RequestRefused(str(error), hint="Correct SCW_API_URL, or the secret key.")
-
-
-def _broken(base_url: str, error: Broken) -> Exception:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return RemoteUnavailable(
-                f"{base_url}: its TLS certificate is not trusted: {cause.verify_message}",
-                hint="Check SCW_API_URL and the system's certificates (SSL_CERT_FILE); behind a proxy, trust its CA.",
-            )
-        cause = cause.__cause__ or cause.__context__
-    return _MayPass(str(error))
-
-
-def _failure(response: Answer, path: str, *, token: bool) -> Exception:
-    """The error that an answer other than 200 stands for."""
-    status, said = response.status_code, _said(response)
-    where = f"{path}: {status}{said}"
-    if status == 401:
-        return AuthenticationFailed(
-            f"the API does not accept the secret key ({status}{said})",
-            hint="Check SCW_SECRET_KEY or the profile; `trailkeep config show` says where the key comes from.",
-        )
-    if status == 403:
-        return PermissionDenied(
-            f"the key may not read {path} ({status}{said})",
-            hint=_grant(path),
-        )
-    if (status >= 500 and status != 501) or status in (408, 425):
-        return _MayPass(f"it answered {status}{said}")
-    if token and 400 <= status < 500:
-        return TokenRefused(f"the API no longer takes a page token ({where})")
-    if status in (404, 501):
-        return NotOffered(f"the API does not offer {path} ({status}{said})", status=status)
-    if 300 <= status < 400:
-        return RequestRefused(
-            f"{path} redirects to {response.headers.get('Location', 'nowhere')!r}, which is not followed: the key would"
-            " go along",
-            hint="Set SCW_API_URL to the API's own address.",
-        )
-    if 400 <= status < 500:
-        return RequestRefused(f"the API refused the request ({where})")
-    return RemoteError(f"the API answered what is not expected ({where})")
-
-
-def _grant(path: str) -> str:
-    if path.startswith("/iam/"):
-        return "Grant IAMReadOnly at Organization scope: `trailkeep config policy` prints the policy."
-    return (
-        "Grant AuditTrailReadOnly at Organization scope (IAMReadOnly for names): `trailkeep config policy` prints the"
-        " policy."
-    )
-
-
-def _said(response: Answer) -> str:
-    """What the API's error says, in short; a gateway may answer HTML, which is left out."""
-    try:
-        answer = response.json()
-        message, details = answer.get("message"), answer.get("details")
-    except (ValueError, AttributeError, RecursionError):
-        return ""
-    text = f": {message}" if isinstance(message, str) and message else ""
-    if isinstance(details, list) and details:
-        text += f" {json.dumps(details, ensure_ascii=True)}"
-    return text[:MESSAGE_CHARACTERS]
