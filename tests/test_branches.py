@@ -31,6 +31,11 @@ FEW = {
     "WITH a AS (SELECT value FROM first_seen WHERE dimension = 'locality' AND subject_type IN ('project'))"
     " SELECT * FROM a WHERE EXISTS (SELECT 1 FROM first_seen f WHERE f.dimension = 'product' AND f.value = a.value"
     " AND f.subject_type = 'organization')": {("project", "locality"), ("organization", "product")},
+    "SELECT a.value FROM first_seen a SEMI JOIN first_seen b ON a.subject_id = b.subject_id AND b.dimension = 'method'"
+    " WHERE dimension = 'address' AND subject_type = 'principal'": {
+        ("principal", "address"),
+        *((subject, "method") for subject in ("principal", "project", "organization")),
+    },
 }
 
 ALL = [
@@ -51,6 +56,31 @@ ALL = [
     "SELECT * FROM first_seen WHERE dimension = 'network' UNION ALL SELECT * FROM first_seen",
     "FROM first_seen",
     "SELECT * FROM first_seen WHERE dimension = 'nothing'",
+    (
+        "SELECT a.value FROM first_seen a ANTI JOIN first_seen b ON a.subject_id = b.subject_id"
+        " AND b.dimension = 'method' WHERE dimension = 'address' AND subject_type = 'principal'"
+    ),
+    "SELECT count(*) FROM first_seen AS f(o, dimension, i, st) WHERE dimension IN ('principal', 'address')",
+    (
+        "SELECT dimension, count(*) FROM first_seen UNPIVOT (x FOR dimension IN (dimension AS address, value AS method)"
+        ") WHERE dimension = 'address' GROUP BY ALL"
+    ),
+    "SELECT * FROM first_seen PIVOT (count(*) FOR subject_type IN ('principal')) WHERE dimension = 'address'",
+    (
+        "SELECT e.method_name, f.value FROM api_events e ASOF JOIN first_seen f ON e.principal_id = f.subject_id"
+        " AND e.recorded_at >= f.first_at WHERE f.dimension = 'locality'"
+    ),
+    (
+        "SELECT f.value, t.x FROM first_seen f POSITIONAL JOIN (SELECT 'x' AS x FROM range(2)) t"
+        " WHERE f.dimension = 'locality' AND f.subject_type = 'project'"
+    ),
+    "SELECT count(*) FROM first_seen NATURAL JOIN (SELECT 'agent' AS value) WHERE dimension = 'agent'",
+    (
+        "SELECT count(*) FROM first_seen f WHERE dimension = 'address' AND EXISTS (SELECT 1 FROM first_seen AS"
+        " g(o, st, si, d) WHERE dimension = 'address' AND d = 'method' AND si = f.subject_id)"
+    ),
+    "SELECT count(*) FROM (SELECT * FROM first_seen WHERE dimension = 'address' USING SAMPLE 2 ROWS (reservoir, 1))",
+    "SELECT count(*) FROM first_seen TABLESAMPLE reservoir(100) WHERE dimension = 'address'",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from archives import Archives, a_resource, an_id
 from trailkeep import Archive as Opened
 from trailkeep import schema
 from trailkeep.analysis import Question, Stop, open_result
-from trailkeep.catalog import Limits
+from trailkeep.catalog import Limits, warm
 from trailkeep.catalog.warm import Engines
 from trailkeep.errors import ArchiveDamaged, QueryError
 from trailkeep.pivots import keeping
@@ -276,6 +277,36 @@ def test_what_kept_engines_do_not_know_goes_to_new_ones(archive: Archive, sql: s
         assert rows_of(archive, sql, {"v": "x"}, engines=engines)[0] == rows_of(archive, sql, {"v": "x"})[0]
     assert not engines._runners
     engines.close()
+
+
+def test_no_function_of_the_engine_tells_the_time_unknown_to_kept_engines() -> None:
+    """What a statement needs is remembered from one question to the next, so that its moments must not move on."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT function_name, stability = 'CONSISTENT_WITHIN_QUERY', macro_definition"
+            " FROM duckdb_functions()"
+        ).fetchall()
+    tell = {name for name, within_a_query, _text in rows if within_a_query}
+    assert {"now", "today", "get_current_timestamp"} <= tell
+    # A macro tells it where it calls what does, or is made of a word such as current_timestamp.
+    words = re.compile(r"(?i)\b(?:" + "|".join(map(re.escape, tell)) + r"|current_\w+|localtime\w*)\b")
+    tell |= {name for name, _within, text in rows if text and words.search(text)}
+    # These tell what is set on a connection, who asks or what.
+    others = {"getvariable", "in_search_path", "user"}
+    assert {name for name in tell if not warm._TELLS_TIME.search(f"SELECT {name}()")} <= others
+
+
+def test_a_kept_engine_sees_what_has_come_by_the_present(tmp_path: Path) -> None:
+    made = Archives(tmp_path / "data")
+    for days in (400, 300, 200, 100):
+        made.api(datetime.now(UTC) - timedelta(days=days), "Old")
+    made.commit()
+    sql = "SELECT method_name FROM api_events WHERE recorded_at <= ago(INTERVAL 0 SECOND)::TIMESTAMP"
+    with Opened(made.path) as opened:
+        assert [len(opened.sql(sql).rows()) for _ in range(3)] == [4, 4, 4]
+        made.api(datetime.now(UTC), "New")
+        made.commit()
+        assert len(opened.sql(sql).rows()) == 5
 
 
 def test_what_fails_fails_alike_and_costs_the_next_question_nothing(archive: Archive) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trailkeep.queries.tree import conjuncts, definition, kind_of, side_of, sources, syntax_tree, where
+from trailkeep.queries.tree import conjuncts, definition, side_of, sources, syntax_tree, where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _VIEW = "first_seen"
 _COLUMNS = ("subject_type", "dimension")
+_PARTS_OF_A_TABLE = frozenset({"this", "db", "alias"})
+"""What a table's mention may consist of: not what makes other rows of it, or other columns, before conditions hold."""
+_KINDS = frozenset({"", "INNER", "CROSS", "SEMI", "ANTI"})
+"""Those of joins by conditions alone. One by position, or by what is nearest, sees rows that no condition leaves."""
 
 
 @lru_cache(maxsize=256)
@@ -36,7 +40,7 @@ def branches_of(sql: str) -> frozenset[tuple[str, str]] | None:
             continue
         select = table.find_ancestor(exp.Select)
         source = next((each for each in sources(select) if each.node is table), None) if select is not None else None
-        if source is None:
+        if source is None or not _is_plain(table) or not _joins_by_conditions(select):
             return None
         left = [_left(list(_terms(select, source)), source.name, column) for column in _COLUMNS]
         wanted |= {
@@ -48,13 +52,32 @@ def branches_of(sql: str) -> frozenset[tuple[str, str]] | None:
     return frozenset(wanted) or None
 
 
+def _is_plain(table: Node) -> bool:
+    """Whether it is the view's own rows and columns that conditions are about: not sampled, pivoted or renamed."""
+    alias = table.args.get("alias")
+    written = {name for name, value in table.args.items() if value}
+    return written <= _PARTS_OF_A_TABLE and not (alias is not None and alias.args.get("columns"))
+
+
+def _joins_by_conditions(select: Node) -> bool:
+    """Whether a row that no condition leaves has no part in what becomes of the others."""
+    joins = select.args.get("joins") or ()
+    return not select.args.get("sample") and all(_is_by_conditions(join) for join in joins)
+
+
+def _is_by_conditions(join: Node) -> bool:
+    return not join.args.get("method") and str(join.args.get("kind") or "").upper() in _KINDS
+
+
 def _terms(select: Node, source: Source) -> Iterator[Node]:
     """What must hold for a row of the source to be of any use."""
-    outer = {side_of(join) for join in select.args.get("joins") or ()} & {"RIGHT", "FULL"}
-    if not outer:
-        yield from where(select)
     join = source.join
-    if join is not None and side_of(join) in ("", "LEFT") and kind_of(join) in ("", "INNER", "SEMI"):
+    kind = "" if join is None else str(join.args.get("kind") or "").upper()
+    outer = {side_of(each) for each in select.args.get("joins") or ()} & {"RIGHT", "FULL"}
+    # What stands to the right of a SEMI or ANTI JOIN cannot be named in WHERE: the same name is another's column.
+    if not outer and kind not in ("SEMI", "ANTI"):
+        yield from where(select)
+    if join is not None and side_of(join) in ("", "LEFT") and kind in ("", "INNER", "SEMI"):
         yield from conjuncts(join.args.get("on"))
 
 

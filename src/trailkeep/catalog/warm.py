@@ -50,7 +50,9 @@ MOST_RUNNERS = 4
 _MOST_SHAPES = 256
 _MOST_PLANNED = 256
 
-_TELLS_TIME = re.compile(r"\b(now|today|age)\b|current|\blocaltime|\bclock|transaction", re.IGNORECASE)
+_TELLS_TIME = re.compile(
+    r"\b(now|today|age|ago)\b|current|\blocaltime|\bclock|transaction|\bpg_\w+_time\b", re.IGNORECASE
+)
 """What a moment may come from that is another one when the statement is run than when it was planned."""
 
 
