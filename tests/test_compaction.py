@@ -15,14 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from archives import NOW, ORGANIZATION, rows_of
+from archives import NOW, ORGANIZATION, Archives, rows_of
 from demo_archive import run
+from trailkeep import Archive as Opened
 from trailkeep import schema, seal
+from trailkeep.catalog import Limits
 from trailkeep.errors import ArchiveDamaged, StoreError
 from trailkeep.seal import FileRecord
 from trailkeep.store import Archive, Commit, Ledger, NewRows, Writer
 from trailkeep.store.compaction import CLOSED_AFTER, EARLIER, FAN_IN, compact, plan_compaction
 from trailkeep.store.merging import Merge
+from trailkeep.store.purge import plan_purge, purge
+from trailkeep.store.readers import Hold
 from trailkeep.store.sources import Source
 from trailkeep.timespan import format_time
 from trailkeep.verify import verify_archive
@@ -203,6 +207,61 @@ class TestEvidence:
         merge = Merge(table=TABLE, partition=PARTITION, sources=(Source(path=path, record=record),))
         with Writer(archive.path, clock=lambda: NOW) as writer, pytest.raises(StoreError, match="other columns"):
             writer.commit(Commit(operation="compact", started_at=NOW, added=[merge], removed=[file.record.path]))
+
+
+class TestReaders:
+    """Of an archive that somebody reads, a merge leaves the files that it replaces until nobody does."""
+
+    @pytest.fixture
+    def archive(self, tmp_path: Path) -> Archive:
+        made = Archives(tmp_path / "data")
+        for number in range(30):
+            made.api(START + timedelta(hours=number), "GetServer")
+            made.commit()
+        return Archive.open(made.path)
+
+    def files(self, archive: Archive) -> int:
+        return len(list((archive.path / "api_events").rglob("*.parquet")))
+
+    @pytest.mark.filterwarnings("ignore::trailkeep.reading.warned.CoverageWarning")
+    def test_an_answer_that_is_being_read_is_read_to_its_end(self, archive: Archive) -> None:
+        sql = "SELECT id, unnest(range(5000)) AS n FROM api_events"
+        with Opened(archive.path, limits=Limits(threads=1)) as opened:
+            opened.sql(sql).close()
+            for batches in (opened.sql(sql).batches(), opened.sql(sql).batches()):
+                rows = next(batches).num_rows
+                merge_all(archive)
+                assert self.files(archive) == 31
+                assert verify_archive(archive.path).is_valid
+                rows += sum(batch.num_rows for batch in batches)
+                assert rows == 30 * 5000
+        with Writer(archive.path, clock=lambda: NOW) as writer:
+            assert writer.recovered
+        assert self.files(archive) == 1
+        assert not list((archive.path / ".staging").iterdir())
+
+    def test_they_stay_from_writer_to_writer_while_they_are_held(self, archive: Archive) -> None:
+        hold = Hold(archive.path)
+        merge_all(archive)
+        assert self.files(archive) == 31
+        with Writer(archive.path, clock=lambda: NOW) as writer:
+            assert writer.recovered == []
+        assert self.files(archive) == 31
+        hold.release()
+        hold.release()
+        merge_all(archive)
+        assert self.files(archive) == 1
+
+    def test_what_is_purged_goes_whoever_reads(self, archive: Archive) -> None:
+        hold = Hold(archive.path)
+        merge_all(archive)
+        with Writer(archive.path, clock=lambda: NOW) as writer:
+            plan = plan_purge(writer.archive, writer.ledger, START + timedelta(hours=10))
+            purge(writer, plan, reason="over", started_at=NOW)
+        [file] = archive.ledger().files("api_events")
+        assert file.record.rows == 20
+        assert self.files(archive) == 1
+        hold.release()
 
 
 def ledger_of(files: list[tuple[str, dict[str, str], int, str]]) -> Ledger:

@@ -13,6 +13,7 @@ from trailkeep.catalog.memory import leave_room
 from trailkeep.catalog.quoting import quote
 from trailkeep.catalog.temporary import KeptFolder
 from trailkeep.errors import IntegrityViolated, StoreError, UsageError
+from trailkeep.store.readers import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,13 @@ class Borrowed:
 class Catalog:
     """A locked connection with the archive's views; close it, or use it in a ``with`` block."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, files: dict[str, LiveFile], spill: Folder) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: dict[str, LiveFile],
+        spill: Folder,
+        hold: Hold | None = None,
+    ) -> None:
         self.connection = connection
         self.files = files
         """The live files behind the views, by the path that is opened."""
@@ -120,6 +127,7 @@ class Catalog:
         self.rows: Mapping[str, str | None] = {}
         """What `sources` are to be told of the tables."""
         self._spill = spill
+        self._hold = hold
 
     def __enter__(self) -> Self:
         return self
@@ -135,8 +143,12 @@ class Catalog:
 
     def close(self) -> None:
         """End what is running and give back memory and temporary disk."""
-        self.connection.close()
-        self._spill.cleanup()
+        try:
+            self.connection.close()
+            self._spill.cleanup()
+        finally:
+            if self._hold is not None:
+                self._hold.release()
 
     def empty(self) -> None:
         """Take the rows out of the event tables, so that it takes no time to look at a statement, until `fill`."""
@@ -212,7 +224,7 @@ def open_catalog(
     limits, watched = limits or Limits(), watching or _Nobody()
     spill = spill_folder(limits.temporary_directory, kept=shared is not None)
     connection = connection or connect()
-    catalog = Catalog(connection, {}, spill)
+    catalog = Catalog(connection, {}, spill, Hold(archive.path))
     try:
         watched.watch(connection)
         if needs is None or needs.tables:

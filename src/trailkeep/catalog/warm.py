@@ -34,6 +34,7 @@ from trailkeep.catalog.connection import (
 )
 from trailkeep.catalog.sources import Sources
 from trailkeep.store import Ledger
+from trailkeep.store.readers import Hold
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,8 +88,8 @@ class _Runner:
 class _Answering(Catalog):
     """One question's part of a runner."""
 
-    def __init__(self, engines: Engines, runner: _Runner, files: dict[str, LiveFile]) -> None:
-        super().__init__(runner.connection.cursor(), files, Borrowed())
+    def __init__(self, engines: Engines, runner: _Runner, files: dict[str, LiveFile], hold: Hold) -> None:
+        super().__init__(runner.connection.cursor(), files, Borrowed(), hold)
         self.sources = runner.sources
         self._engines = engines
         self._runner: _Runner | None = runner
@@ -147,10 +148,11 @@ class Engines:
         if needs.tables and building.event_files < MANY_FILES:
             return None
         catalog: Catalog | None = None
+        hold = Hold(archive.path)
         try:
             kept = building.narrow(self._conditions(archive, needs, asked, watching) if needs.tables else {})
             soundness.check_files(kept, archive.path.resolve(), archive.archive_id, check_stopped=watching.check)
-            catalog = _Answering(self, self._runner(archive, ledger, needs, limits, kept), kept)
+            catalog = _Answering(self, self._runner(archive, ledger, needs, limits, kept), kept, hold)
             watching.watch(catalog.connection)
             catalog.rows = building.rows(catalog.connection)
         except duckdb.Error:
@@ -158,12 +160,14 @@ class Engines:
             watching.watch(None)
             if catalog is not None:
                 catalog.close()
+            hold.release()
             watching.check()
             return None
         except BaseException:
             watching.watch(None)
             if catalog is not None:
                 catalog.close()
+            hold.release()
             raise
         return catalog
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trailkeep.errors import ArchiveDamaged
-from trailkeep.store import layout
+from trailkeep.store import layout, readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,8 +51,11 @@ def _entry_of(name: str, ledger: Ledger) -> seal.Entry | None:
     return entry if entry is not None and layout.staging_name(entry.seq, entry.run) == name else None
 
 
-def recover(disk: Disk, root: Path, ledger: Ledger) -> list[Leftover]:
-    """Finish the entries that were committed, and throw away the staging of those that were not."""
+def recover(disk: Disk, root: Path, ledger: Ledger, *, spare_readers: bool = True) -> list[Leftover]:
+    """Finish the entries that were committed, and throw away the staging of those that were not.
+
+    What a merge has replaced and somebody still reads stays, unless readers are not to be spared.
+    """
     mended: list[Leftover] = []
     left_behind = leftovers(root, ledger)
     if left_behind:
@@ -60,7 +64,9 @@ def recover(disk: Disk, root: Path, ledger: Ledger) -> list[Leftover]:
     for left, entry in left_behind:
         finished = True
         if entry is not None:
-            finished = finish(disk, root, ledger, entry, after_crash=True)
+            finished = finish(disk, root, ledger, entry, after_crash=True, spare_readers=spare_readers)
+            if finished and left.exists():
+                continue
         elif left.is_dir():
             disk.remove_tree(left)
         else:
@@ -69,11 +75,20 @@ def recover(disk: Disk, root: Path, ledger: Ledger) -> list[Leftover]:
     return mended
 
 
-def finish(disk: Disk, root: Path, ledger: Ledger, entry: seal.Entry, *, after_crash: bool = False) -> bool:
+def finish(
+    disk: Disk,
+    root: Path,
+    ledger: Ledger,
+    entry: seal.Entry,
+    *,
+    after_crash: bool = False,
+    spare_readers: bool = True,
+) -> bool:
     """Steps 4 to 6 of a committed entry: move its files to their places, delete what it removes, clean up.
 
     Each step may have been done before, and later entries may have removed what this one added. Returns False, with
-    nothing deleted, where a file that the entry added is gone or, after a crash, is not what was committed.
+    nothing deleted, where a file that the entry added is gone or, after a crash, is not what was committed. What a
+    merge removes stays while somebody reads, and so does the staging folder, by which the next writer comes back to it.
     """
     staging = root / layout.STAGING / layout.staging_name(entry.seq, entry.run)
     moves: list[tuple[Path, Path]] = []
@@ -98,9 +113,13 @@ def finish(disk: Disk, root: Path, ledger: Ledger, entry: seal.Entry, *, after_c
     if not whole:
         return False
     gone = [place_of(root, path) for path in entry.files_removed if path not in ledger.live]
-    for place in gone:
-        if place.exists():
-            disk.unlink(place)
+    spare_readers &= entry.operation == "compact" and any(place.exists() for place in gone)
+    with readers.looked_for(root) if spare_readers else contextlib.nullcontext(enter_result=False) as somebody_reads:
+        if somebody_reads:
+            return True
+        for place in gone:
+            if place.exists():
+                disk.unlink(place)
     # A deletion that is not durable could come back when nothing remembers any more that it must be done.
     for folder in sorted({place.parent for place in gone if place.parent.is_dir()}):
         disk.sync_directory(folder)

@@ -231,6 +231,9 @@ class Writer:
             entry = self.ledger.append(content)
             self._disk.sync_directory(self.path / layout.LEDGER)
             recovery.finish(self._disk, self.path, self.ledger, entry)
+            if commit.operation == "purge":
+                # What is to be gone is also in files that a merge has replaced and left to readers.
+                recovery.recover(self._disk, self.path, self.ledger, spare_readers=False)
         return entry
 
     def _stage(self, commit: Commit, seq: int, staging: Path) -> bytes:

@@ -92,7 +92,9 @@ def settle(folder: Folder, chain: Chain, strangers: Strangers, newer: list[seal.
         if seq is None:
             findings.problem(path, Kind.EXTRA, "file is not in the ledger")
         elif folder.has(staging_folder(seq, chain.entries[seq].run)):
-            findings.note_alike("removed by an entry whose run was interrupted: the next run deletes it", path)
+            findings.note_alike(
+                "removed by an entry whose run was interrupted or met readers: the next run deletes it", path
+            )
         else:
             findings.problem(path, Kind.EXTRA, f"file was removed by entry {seq}, and is still there")
     for path in strangers.folders:
