@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import Counter
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import stamina
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_world import DAY, HOUR, MICROSECOND, MINUTE, REGIONS, SECOND, START, OnPage, World
+from sync_world import DAY, HOUR, MICROSECOND, MINUTE, REGIONS, SECOND, START, Hurried, OnPage, World
 from trailkeep.coverage import GapReason
 from trailkeep.demo.emulator import Emulator
 from trailkeep.demo.faults import ALWAYS, Faults, When
@@ -421,6 +422,27 @@ def test_a_stopped_run_keeps_what_is_proven_and_the_next_goes_on(world: World, p
     assert len(world.table("api_events")) >= held
     world.check_truth()
     world.check_whole()
+
+
+class SeenByReadersAlone(Hurried):
+    """A stop that comes between two looks of the thread that collects what readers read."""
+
+    def is_set(self) -> bool:
+        return threading.current_thread().name.startswith("reader") and super().is_set()
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_stop_that_readers_tell_of_first_leaves_a_run_that_is_not_whole(world: World, concurrency: int) -> None:
+    world.fill()
+    world.emulator.faults = Faults(max_page_size=10)
+    world.stop = SeenByReadersAlone()
+    report = world.sync(progress=OnPage(world.stop.set), concurrency=concurrency)
+    assert "partial" in outcomes(report)
+    assert report.interrupted
+    world.check_whole()
+    world.stop = Hurried()
+    assert outcomes(world.sync()) == {"read": 6}
+    world.check_truth()
 
 
 def test_a_run_that_is_stopped_before_its_first_answer_makes_no_archive(world: World) -> None:

@@ -275,7 +275,7 @@ class _Syncing:
             if item is not None:
                 self._take(item)
             elif not alive:
-                return
+                break
             if self._is_due():
                 self._start_commit()
         self._board.stop()
@@ -295,7 +295,10 @@ class _Syncing:
             return
         # Only now, or the last two windows of a stream could each be taken for open when the other's end is told.
         self._board.done(item.window)
-        if item.error is not None and not isinstance(item.error, Stopped):
+        if isinstance(item.error, Stopped):
+            # It may be told before anybody has looked whether the run is being stopped.
+            self._board.give_up(stream)
+        elif item.error is not None:
             self._fail(item.window, item.error)
         if not self._board.is_open(stream):
             if report.outcome == "partial" and self._board.goes_on(stream):
