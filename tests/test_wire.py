@@ -6,8 +6,9 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 import zlib
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,16 @@ HEADERS = {"X-Auth-Token": SECRET, "User-Agent": "t"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Some: a\r\n\r\n{}"
 
 
-class Listening:
-    """A server that answers the requests of each connection in turn with given bytes, and then closes it."""
+PAUSE_SECONDS = 0.05
 
-    def __init__(self, *connections: Sequence[bytes]) -> None:
+
+class Listening:
+    """A server that answers the requests of each connection in turn with given bytes, and then closes it.
+
+    An answer in parts is sent with a pause before each further one.
+    """
+
+    def __init__(self, *connections: Sequence[bytes | Sequence[bytes]]) -> None:
         self.requests: list[bytes] = []
         self.accepted = 0
         self._connections = connections
@@ -50,20 +57,32 @@ class Listening:
                             break
                         got += more
                     self.requests.append(got)
-                    connection.sendall(answer)
+                    with suppress(OSError):  # who asked has hung up
+                        self._send(connection, [answer] if isinstance(answer, bytes) else answer)
+
+    def _send(self, connection: socket.socket, parts: Sequence[bytes]) -> None:
+        for number, part in enumerate(parts):
+            if number:
+                time.sleep(PAUSE_SECONDS)
+            connection.sendall(part)
 
     def close(self) -> None:
         self._listener.close()
 
 
 @contextmanager
-def served(*connections: Sequence[bytes], **options: Any) -> Iterator[tuple[Listening, Any]]:
-    with closing(Listening(*connections)) as listening, closing(wire_to(listening.url, **options)) as wire:
-        yield listening, wire
+def served(
+    *connections: Sequence[bytes | Sequence[bytes]], through: type = Connections, **options: Any
+) -> Iterator[tuple[Listening, Any]]:
+    with closing(Listening(*connections)) as listening:
+        url = listening.url if through is Connections else listening.url.replace("//", "//user@")
+        with closing(wire_to(url, **options)) as wire:
+            assert type(wire) is through
+            yield listening, wire
 
 
-def wire_to(url: str, headers: dict[str, str] = HEADERS, connections: int = 4) -> Any:
-    return open_wire(url, headers, insecure=False, connections=connections, transport=None)
+def wire_to(url: str, headers: dict[str, str] = HEADERS, connections: int = 4, **options: Any) -> Any:
+    return open_wire(url, headers, insecure=False, connections=connections, transport=None, **options)
 
 
 def answer(body: bytes, *headers: str) -> bytes:
@@ -164,6 +183,76 @@ def test_a_body_of_any_length_is_whole(length: int) -> None:
     with served([answer(body), answer(body, "Connection: close")]) as (_listening, wire):
         assert wire.get("/a", {}).content == body
         assert wire.get("/a", {}).content == body
+
+
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+BOTH_WAYS = pytest.mark.parametrize("through", [Connections, _Httpx])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    "interim",
+    [EARLY_HINTS, b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY_HINTS, EARLY_HINTS * 16, b"HTTP/1.1 199 X\r\n\r\n"],
+)
+def test_an_interim_answer_is_not_the_answer_whether_that_comes_at_once_or_later(interim: bytes, through: type) -> None:
+    first, second = answer(b'{"for":"first"}'), answer(b'{"for":"second"}')
+    with served([[interim, first], second, interim + first, second], through=through) as (listening, wire):
+        for _ in range(2):
+            assert wire.get("/first", {}).json() == {"for": "first"}
+            assert wire.get("/second", {}).json() == {"for": "second"}
+        assert listening.accepted == 1
+
+
+def test_interim_answers_without_end_are_broken_off() -> None:
+    with served([EARLY_HINTS * 17 + OK], [OK]) as (listening, wire):
+        with pytest.raises(Broken, match="more than 16 interim answers, the last with 103"):
+            wire.get("/a", {})
+        assert wire.get("/a", {}).content == b"{}"
+        assert listening.accepted == 2
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 40\r\n\r\n{}",
+    ],
+)
+def test_a_connection_is_not_used_again_after_an_answer_whose_end_is_in_doubt(odd: bytes) -> None:
+    with served([odd, OK], [OK]) as (listening, wire):
+        wire.get("/a", {})
+        assert wire.get("/b", {}).content == b"{}"
+        assert listening.accepted == 2
+
+
+@BOTH_WAYS
+def test_an_answer_that_trickles_is_broken_off_at_a_deadline(through: type) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+    with served([[head, *[b" "] * 100]], through=through, answer_seconds=0.3) as (_listening, wire):
+        began = time.monotonic()
+        with pytest.raises(Broken, match="TimeoutError: "):
+            wire.get("/a", {})
+        assert time.monotonic() - began < 100 * PAUSE_SECONDS / 2
+
+
+def test_headers_that_trickle_are_broken_off_at_a_deadline() -> None:
+    with served([[b"HTTP/1.1 200 OK\r\nX: ", *[b"y"] * 100]], answer_seconds=0.3) as (_listening, wire):
+        began = time.monotonic()
+        with pytest.raises(Broken, match="TimeoutError: "):
+            wire.get("/a", {})
+        assert time.monotonic() - began < 100 * PAUSE_SECONDS / 2
+
+
+@BOTH_WAYS
+def test_the_deadline_is_for_each_answer_anew(through: type) -> None:
+    slow = [OK[:-2], b"{", b"}"]
+    with served([slow] * 12, through=through, answer_seconds=20 * PAUSE_SECONDS) as (listening, wire):
+        for _ in range(12):
+            assert wire.get("/a", {}).content == b"{}"
+        assert listening.accepted == 1
 
 
 def test_a_body_without_a_length_ends_with_the_connection() -> None:

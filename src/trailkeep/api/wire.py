@@ -7,13 +7,16 @@ pages in a few seconds. httpx does what needs more than a connection: proxies, a
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
+import io
 import json
 import re
 import select
 import socket
 import sys
 import threading
+import time
 import urllib.request
 import zlib
 from dataclasses import dataclass
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 60.0
+ANSWER_SECONDS = 120.0
+"""How long one whole answer may take: each of its bytes may come in time, and the last one never."""
+INTERIM_ANSWERS = 16
+"""How many answers with a status of 1xx may come before the real one."""
 
 _ADDRESS = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!$-;=A-Z_a-z~%]*)?", re.ASCII)
 """Addresses that leave no question; whatever else there is, httpx reads, or says what is wrong with it."""
@@ -94,6 +101,7 @@ def open_wire(
     insecure: bool,
     connections: int,
     transport: httpx.BaseTransport | None,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> Wire:
     """The cheapest way to `base_url` that is open. Raises Unsendable for headers that cannot be sent."""
     # A library that refuses them would show them.
@@ -101,10 +109,16 @@ def open_wire(
         raise Unsendable("the secret key holds what no header may hold")
     local = _host(base_url).startswith(_LOOPBACK)
     if transport is None and _ADDRESS.fullmatch(base_url) and (local or not urllib.request.getproxies()):
-        return Connections(base_url, headers, insecure=insecure, connections=connections)
+        return Connections(base_url, headers, insecure=insecure, connections=connections, answer_seconds=answer_seconds)
     # A proxy of the environment is for the world outside, not for this machine.
     return _Httpx(
-        base_url, headers, insecure=insecure, connections=connections, transport=transport, trust_env=not local
+        base_url,
+        headers,
+        insecure=insecure,
+        connections=connections,
+        transport=transport,
+        trust_env=not local,
+        answer_seconds=answer_seconds,
     )
 
 
@@ -128,13 +142,16 @@ class _Plain:
 class Connections:
     """HTTP/1.1 connections to one address, kept open from one request to the next."""
 
-    def __init__(self, base_url: str, headers: Mapping[str, str], *, insecure: bool, connections: int) -> None:
+    def __init__(
+        self, base_url: str, headers: Mapping[str, str], *, insecure: bool, connections: int, answer_seconds: float
+    ) -> None:
         parts = urlsplit(base_url)
         self._host = parts.hostname or ""
         self._port = parts.port
         self._path = parts.path
         self._headers = {**headers, "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
         self._context = _tls(insecure=insecure) if parts.scheme == "https" else None
+        self._answer_seconds = answer_seconds
         self._room = threading.Semaphore(connections)
         self._idle: list[http.client.HTTPConnection] = []
         self._open: set[http.client.HTTPConnection] = set()
@@ -147,6 +164,7 @@ class Connections:
         with self._room:
             connection = self._take()
             try:
+                connection.sock.settimeout(READ_TIMEOUT_SECONDS)
                 connection.request("GET", target, headers=self._headers)
                 response = connection.getresponse()
                 body = _body_of(response)
@@ -158,11 +176,11 @@ class Connections:
             except BaseException:
                 self._drop(connection)
                 raise
-            if response.will_close:
-                self._drop(connection)
-            else:
+            if _ended_beyond_doubt(response):
                 with self._lock:
                     self._idle.append(connection)
+            else:
+                self._drop(connection)
         return _Plain(response.status, response.headers, body)
 
     def close(self) -> None:
@@ -189,6 +207,8 @@ class Connections:
             connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._context
             )
+        answers = functools.partial(_Response, seconds=self._answer_seconds)
+        connection.response_class = answers  # type: ignore[assignment]
         with self._lock:
             if self._closed:
                 raise Broken("the client is closed")
@@ -198,7 +218,6 @@ class Connections:
         except (OSError, http.client.HTTPException) as error:
             self._drop(connection)
             raise Broken(_named(error)) from error
-        connection.sock.settimeout(READ_TIMEOUT_SECONDS)
         return connection
 
     def _kept(self) -> http.client.HTTPConnection | None:
@@ -211,8 +230,56 @@ class Connections:
             self._open.discard(connection)
 
 
+class _Response(http.client.HTTPResponse):
+    """The real answer to a request, read until a deadline; of interim ones http.client itself knows 100 alone."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, seconds: float, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, seconds))
+
+    def begin(self) -> None:
+        """Read the status and the headers. Raises HTTPException where nothing but interim answers come."""
+        for _ in range(1 + INTERIM_ANSWERS):
+            super().begin()
+            if not 100 <= self.status < 200 or self.status == http.client.SWITCHING_PROTOCOLS:
+                return
+            self.headers = None  # type: ignore[assignment]  # so it begins again
+        raise http.client.HTTPException(f"more than {INTERIM_ANSWERS} interim answers, the last with {self.status}")
+
+
+class _Timed(io.RawIOBase):
+    """What a socket receives, until a deadline: its own timeout begins anew with each byte."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As much as has come. Raises TimeoutError."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise _too_long(self._seconds)
+        self._sock.settimeout(min(READ_TIMEOUT_SECONDS, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
+
+
 class _Httpx:
-    """Requests through httpx."""
+    """Requests through httpx, which passes over interim answers itself.
+
+    An answer's time is looked at with each part of its body, but not before: httpx lets nobody see its headers come.
+    """
 
     def __init__(
         self,
@@ -223,9 +290,11 @@ class _Httpx:
         connections: int,
         transport: httpx.BaseTransport | None,
         trust_env: bool,
+        answer_seconds: float,
     ) -> None:
         httpx = _httpx()
         self._base_url = base_url
+        self._answer_seconds = answer_seconds
         self._client = httpx.Client(
             headers=dict(headers),
             timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS, pool=None),
@@ -240,15 +309,21 @@ class _Httpx:
     def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
         """Ask once. Raises Unsendable and Broken."""
         httpx = _httpx()
+        until = time.monotonic() + self._answer_seconds
+        parts = []
         try:
-            answer: Answer = self._client.get(self._base_url + path, params=dict(parameters))
+            with self._client.stream("GET", self._base_url + path, params=dict(parameters)) as answer:
+                for part in answer.iter_bytes():
+                    parts.append(part)
+                    if time.monotonic() > until:
+                        raise _too_long(self._answer_seconds)
         except httpx.InvalidURL as error:
             raise Unsendable(f"{self._base_url} is not a URL: {error}") from error
         except httpx.UnsupportedProtocol as error:
             raise Unsendable(f"{self._base_url} is not an http or https URL") from error
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
             raise Broken(_named(error)) from error
-        return answer
+        return _Plain(answer.status_code, answer.headers, b"".join(parts))
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -309,6 +384,17 @@ def _unpacked(body: bytes, coding: str) -> bytes:
         if not decoder.eof:
             raise ValueError("its body ends in the middle of what is compressed")
     return body
+
+
+def _ended_beyond_doubt(response: http.client.HTTPResponse) -> bool:
+    """Whether what comes next on its connection can only be the next answer."""
+    lengths = [*response.headers.get_all("Content-Length", []), *response.headers.get_all("Transfer-Encoding", [])]
+    plain = response.status == 200 or response.status >= 400
+    return plain and len(lengths) == 1 and not response.will_close
+
+
+def _too_long(seconds: float) -> TimeoutError:
+    return TimeoutError(f"the whole answer did not come in {seconds:g} seconds")
 
 
 def _named(error: Exception) -> str:
