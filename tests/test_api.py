@@ -199,7 +199,13 @@ def test_events_beyond_a_strict_parser_come_through_verbatim(odd: bytes) -> None
         b'{"events":[{"id":"a"}{"id":"b"}]}',
         b'{"events":[{"id":"a"},nul]}',
         b'{"events":[]}{"events":[]}',
-        b'{"events":[],"next_page_token":5}',
+        b'{"events":[],"next_page_token":5.0}',
+        b'{"events":[],"next_page_token":1e3}',
+        b'{"events":[],"next_page_token":NaN}',
+        b'{"events":[],"next_page_token":05}',
+        b'{"events":[],"next_page_token":[5]}',
+        b'{"events":[],"next_page_token":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"events":[],"next_page_token":"a\nb"}',
         b'{"events":[],"next_page_token":{"a":1}}',
         b'{"events":[],"next_page_token":false}',
         rb'{"events":[],"next_page_token":"\ud800"}',
@@ -211,6 +217,16 @@ def test_what_is_no_page_is_never_taken_for_an_empty_or_a_last_one(body: bytes) 
         api.page()
     assert len(api.requests) == 4
     assert Api([ok(body), ok()]).page().attempts == 2
+
+
+@pytest.mark.parametrize("events", [b"[]", rb'["\ud800"]'])
+@pytest.mark.parametrize("digits", ["5", "0", "-1", "-0", "9007199254740993", "1" + "0" * 5000])
+def test_a_token_may_be_an_integer_whose_digits_are_sent_back_as_they_stand(digits: str, events: bytes) -> None:
+    api = Api([ok(b'{"events":%b,"next_page_token": %b }' % (events, digits.encode())), ok()])
+    token = api.page().next_token
+    assert token == digits
+    api.page(token)
+    assert api.requests[1].url.params["page_token"] == digits
 
 
 def test_other_resources_come_as_json() -> None:

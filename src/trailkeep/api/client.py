@@ -75,7 +75,7 @@ class Page:
 
 class _Body(msgspec.Struct):
     events: list[msgspec.Raw]
-    next_page_token: str | None = None
+    next_page_token: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _NumberedBody(msgspec.Struct):
@@ -288,8 +288,8 @@ def split_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], str | None
     """
     try:
         page = _decoder.decode(body)
-        return page.events, page.next_page_token or None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return page.events, _token(bytes(page.next_page_token))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     try:
         fields = jsonscan.members(body)
@@ -297,7 +297,7 @@ def split_body(body: bytes) -> tuple[list[msgspec.Raw] | list[bytes], str | None
         token = _token(fields.get("next_page_token", b"null"))
         for event in events:
             _check_json(event)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MayPass(f"it answered what is not a page of events ({error})") from error
     return events, token
 
@@ -337,12 +337,15 @@ def _http_date(text: str) -> datetime | None:
 
 
 def _token(text: bytes) -> str | None:
-    """The next page's token. Raises ValueError for what is none: a page with it is not to be taken for the last."""
-    token = json.loads(text)
+    """The next page's token, an integer's digits as they stand.
+
+    Raises ValueError for what is none: a page with it is not to be taken for the last.
+    """
+    token = json.loads(text, parse_int=str)
     if token is None or token == "":
         return None
     if not isinstance(token, str):
-        raise ValueError("its next_page_token is not a string")
+        raise ValueError("its next_page_token is neither a string nor an integer")
     token.encode()  # a lone surrogate could not be sent back
     return token
 
