@@ -251,7 +251,6 @@ def test_other_resources_come_as_json() -> None:
         (501, NotOffered),
         (301, RequestRefused),
         (307, RequestRefused),
-        (204, RemoteError),
         (600, RemoteUnavailable),
     ],
 )
@@ -265,7 +264,7 @@ def test_an_answer_that_will_stay_is_named_at_once(status: int, kind: type[Remot
         assert str(status) in raised.value.message or kind is RequestRefused
 
 
-@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 520])
+@pytest.mark.parametrize("status", [101, 201, 204, 206, 408, 425, 500, 502, 503, 504, 520])
 def test_an_answer_that_may_pass_is_asked_again(status: int) -> None:
     html = b"<html>oops</html>"
     assert Api([error(status, html), error(status), ok()]).page().attempts == 3
@@ -299,7 +298,7 @@ def test_a_broken_connection_is_tried_again(failure: Exception) -> None:
         Api([failure]).page()
 
 
-@pytest.mark.parametrize("status", [400, 404, 410, 422])
+@pytest.mark.parametrize("status", [400, 404, 410, 422, 501])
 def test_a_refusal_of_a_request_with_a_token_is_about_the_token(status: int) -> None:
     with pytest.raises(TokenRefused):
         Api([error(status)]).page("token")

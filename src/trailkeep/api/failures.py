@@ -12,7 +12,6 @@ from trailkeep.errors import (
     AuthenticationFailed,
     NotOffered,
     PermissionDenied,
-    RemoteError,
     RemoteUnavailable,
     RequestRefused,
     TokenRefused,
@@ -73,9 +72,11 @@ class Failures:
                 f"the key may not read {path} ({status}{said})",
                 hint=_grant(path),
             )
-        if (status >= 500 and status != 501) or status in (408, 425):
+        # A success that is none (204, 206) is a gateway's mishap; the next answer may be whole.
+        if status < 300 or (status >= 500 and status != 501) or status in (408, 425):
             return MayPass(f"it answered {status}{said}")
-        if token and 400 <= status < 500:
+        # 501 too: the page before was offered.
+        if token and status >= 400:
             return TokenRefused(f"the API no longer takes a page token ({where})")
         if status in (404, 501):
             return NotOffered(f"the API does not offer {path} ({status}{said})", status=status)
@@ -85,9 +86,7 @@ class Failures:
                 f"{path} redirects to {place!r}, which is not followed: the key would go along",
                 hint="Set SCW_API_URL to the API's own address.",
             )
-        if 400 <= status < 500:
-            return RequestRefused(f"the API refused the request ({where})")
-        return RemoteError(f"the API answered what is not expected ({where})")
+        return RequestRefused(f"the API refused the request ({where})")
 
     def _said(self, response: Answer) -> str:
         """What the API's error says, in short; a gateway may answer HTML, which is left out."""
