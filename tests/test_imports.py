@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -129,3 +130,61 @@ def test_a_command_that_is_loaded_alone_is_the_one_that_was_named() -> None:
     assert registered("--archive", "status", "-v", "--config=x", "query") == ["query"]
     for arguments in ([], ["--help"], ["--help", "query"], ["--archive", "query"], ["quer"], ["sync"], ["--", "query"]):
         assert {"query", "sync", "status", "verify"} <= set(registered(*arguments)), arguments
+
+
+INTERRUPTED = """
+import atexit, os, signal, sys
+from trailkeep.cli import main
+
+moment, number, sys.argv[1:] = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), number)
+
+sys.meta_path.insert(0, Interrupting())
+if moment == "the end":
+    atexit.register(os.kill, os.getpid(), number)
+if moment == "ignored":
+    signal.signal(number, signal.SIG_IGN)
+    moment = "typer"
+main()
+"""
+"""A signal comes when a module is about to be imported, when the command has ended, or where nobody is to hear it."""
+
+
+def interrupted(directory: Path, moment: str, number: int, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, moment, str(int(number)), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        env={"HOME": str(directory), "PATH": os.environ["PATH"]},
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("moment", ["trailkeep.cli.compact", "trailkeep.cli.sync", "typer", "trailkeep.cli.output"])
+def test_an_interrupt_while_commands_are_loaded_ends_with_130_and_no_traceback(tmp_path: Path, moment: str) -> None:
+    assert interrupted(tmp_path, moment, signal.SIGINT, "--version") == (130, "")
+    assert interrupted(tmp_path, moment, signal.SIGTERM, "--version") == (-signal.SIGTERM, "")
+
+
+def test_an_interrupt_while_a_command_loads_what_it_needs_ends_with_130_and_no_traceback(archive: Path) -> None:
+    assert interrupted(archive, "msgspec", signal.SIGINT, "status") == (130, "")
+
+
+def test_an_interrupt_after_the_command_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
+    assert interrupted(tmp_path, "the end", signal.SIGINT, "--version") == (130, "")
+
+
+def test_an_interrupt_that_is_ignored_where_the_program_is_started_stays_ignored(tmp_path: Path) -> None:
+    assert interrupted(tmp_path, "ignored", signal.SIGINT, "--version") == (0, "")
+
+
+def test_hardly_anything_is_imported_before_an_interrupt_is_heard() -> None:
+    program = "import sys; before = {*sys.modules}; import trailkeep.cli; print(*sorted({*sys.modules} - before))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"__future__", "gc", "trailkeep", "trailkeep.cli"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# Importing typing would take longer than all else before the command line hears Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from trailkeep.catalog import Limits
     from trailkeep.errors import TrailkeepError

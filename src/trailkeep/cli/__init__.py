@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
-from importlib import import_module
 
 # What start-up makes stays: looking for garbage among it takes a twentieth of a small query's time.
 gc.set_threshold(50_000, *gc.get_threshold()[1:])
@@ -37,20 +37,37 @@ MODULES = (
 ALONE = {"query": "query", "status": "status"}
 """Commands whose own module is all that is loaded for them: asking a small question is to be quick."""
 
+_INTERRUPTED = 130
+"""As `errors.ExitCode` has it, which is not to be loaded first."""
+
 _VALUED = frozenset({"--archive", "--config"})
 _FLAGS = frozenset({"--verbose", "--quiet", "-v", "-vv", "-q"})
 
 
 def main() -> None:
     """Run the command line and end the process with the documented exit code."""
-    register_commands(sys.argv[1:])
-    from trailkeep.cli.app import main as run
+    try:
+        import signal
 
+        # Who has it ignored, as a shell has for what it runs in the background, means that.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, leave)
+        register_commands(sys.argv[1:])
+        from trailkeep.cli.app import main as run
+    except KeyboardInterrupt:
+        leave()
     run()
+
+
+def leave(*_signal: object) -> None:
+    """End the process at once, as interrupted: what hears SIGINT where a command has not begun, or has ended."""
+    os._exit(_INTERRUPTED)
 
 
 def register_commands(arguments: list[str] | None = None) -> None:
     """Register the commands: all of them, unless these arguments are for one that is loaded alone."""
+    from importlib import import_module
+
     alone = ALONE.get(_command_of(arguments or []))
     for name in MODULES if alone is None else (alone,):
         import_module(f"trailkeep.cli.{name}")
@@ -67,4 +84,4 @@ def _command_of(arguments: list[str]) -> str:
     return ""
 
 
-__all__ = ["ALONE", "MODULES", "main", "register_commands"]
+__all__ = ["ALONE", "MODULES", "leave", "main", "register_commands"]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trailkeep import __version__
-from trailkeep.cli import diagnostics, output
+from trailkeep.cli import diagnostics, leave, output
 from trailkeep.cli.state import State
 from trailkeep.errors import ExitCode, TrailkeepError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 app = typer.Typer(
     name="trailkeep",
@@ -93,7 +98,8 @@ def _open_what_is_closed() -> None:
 
 def _run() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
+        with _interruptible():
+            return int(app(standalone_mode=False) or 0)
     except TrailkeepError as error:
         return int(diagnostics.report(error))
     except (typer.Abort, KeyboardInterrupt):
@@ -104,3 +110,16 @@ def _run() -> int:
             raise
         show()
         return int(ExitCode.USAGE)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt where it would end the process at once: a command may have to clean up."""
+    at_once = signal.getsignal(signal.SIGINT) is leave
+    if at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if at_once:
+            signal.signal(signal.SIGINT, leave)
