@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from trailkeep.events import Arrival, Reject
     from trailkeep.sync.window import Window
 
-EMPTY_PAGES = 100
-"""How many empty pages in a row may promise a further one."""
+EMPTY_PAGES = 10_000
+"""How many empty pages in a row may promise a further one, each with a new token: an API may look through its time."""
 
 
 class TokenCursor(Cursor):
@@ -23,8 +23,8 @@ class TokenCursor(Cursor):
 
     def __init__(self, window: Window, edge: datetime, now: datetime) -> None:
         super().__init__(window, edge, now)
-        self._used: set[str] = set()
-        """Page tokens that were followed since reading last started."""
+        self._used: set[int] = set()
+        """Hashes of the page tokens that were followed since reading last started."""
         self._pages: set[int] = set()
         """Hashes of the event ids of every page since then."""
         self._last_at_restart: datetime | None = None
@@ -68,9 +68,9 @@ class TokenCursor(Cursor):
         content = hash(tuple(each.id for each in arrivals))
         repeated = bool(arrivals) and content in self._pages
         token = page.next_token
-        if self._empty > EMPTY_PAGES or token is None or token in self._used or repeated:
+        if self._empty > EMPTY_PAGES or token is None or hash(token) in self._used or repeated:
             self.restart(None)
         else:
-            self._used.add(token)
+            self._used.add(hash(token))
             self._pages.add(content)
             self.token = token
