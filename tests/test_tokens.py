@@ -8,7 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from trailkeep.api import Page
+from trailkeep.errors import RemoteError, RemoteUnavailable, TokenRefused
 from trailkeep.streams import Stream
 from trailkeep.sync.reading import read_window
 from trailkeep.sync.window import Window
@@ -76,6 +79,39 @@ class Trail:
         return read_window(self, window, lambda: self.now, lambda: True)  # type: ignore[arg-type]
 
 
+class ShortLived(Trail):
+    """A token leads five pages far."""
+
+    def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+        if int(token or 0) > 5 * SIZE:
+            raise TokenRefused("old")
+        return super().answer(bounds, token)
+
+
+class WholeSeconds(ShortLived):
+    """Bounds are compared by whole seconds, exclusively."""
+
+    def selected(self, bounds: Span) -> list[tuple[int, datetime]]:
+        first = bounds.start.replace(microsecond=0) + SECOND
+        return [each for each in self.events if first <= each[1] < bounds.end]
+
+
+class Forgetful(Trail):
+    """A token that is no longer known is answered as if it led to the end: every third is."""
+
+    def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+        return ([], None) if token and self.pages % 3 == 0 else super().answer(bounds, token)
+
+
+class NewestFirst(Trail):
+    """Pages lead from the newest to the oldest, and each is in ascending order."""
+
+    def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+        events = self.selected(bounds)
+        end = len(events) - int(token or 0)
+        return events[max(0, end - SIZE) : end], str(len(events) - end + SIZE) if end > SIZE else None
+
+
 class Searching(Trail):
     """Each page is an hour of the trail, mostly without an event."""
 
@@ -83,6 +119,72 @@ class Searching(Trail):
         start = datetime.fromisoformat(token) if token else bounds.start
         end = min(start + HOUR, bounds.end)
         return self.selected(Span(start, end)), end.isoformat() if end < bounds.end else None
+
+
+def test_reading_on_after_a_lost_token_misses_nothing_where_bounds_are_whole_seconds() -> None:
+    trail = WholeSeconds(TIMES)
+    assert trail.read() == [WHOLE]
+    assert trail.pages < 2 * len(TIMES) / SIZE
+
+
+@pytest.mark.parametrize("times", [TIMES, [TIMES[0] + number * 5 * MILLISECOND for number in range(300)]])
+def test_reading_on_after_a_lost_token_costs_one_page_where_bounds_are_exact(times: list[datetime]) -> None:
+    trail = ShortLived(times)
+    assert trail.read() == [WHOLE]
+    assert trail.pages <= 1.4 * len(times) / SIZE
+
+
+def test_more_events_in_a_second_than_tokens_lead_to_end_in_an_error_where_bounds_are_whole_seconds() -> None:
+    trail = WholeSeconds([TIMES[0] + number * MILLISECOND for number in range(300)])
+    with pytest.raises(RemoteUnavailable):
+        trail.read()
+    assert trail.pages < 100
+
+
+def test_more_events_in_a_millisecond_than_tokens_lead_to_end_in_an_error() -> None:
+    trail = ShortLived([TIMES[0] + number * MICROSECOND for number in range(300)])
+    with pytest.raises(RemoteUnavailable):
+        trail.read()
+    assert trail.pages < 100
+
+
+def test_an_empty_page_that_a_token_led_to_is_no_end() -> None:
+    trail = Forgetful(TIMES)
+    assert trail.read() == [WHOLE]
+
+
+def test_an_empty_page_that_a_token_led_to_costs_one_more_where_it_is_the_end() -> None:
+    class Trailing(Trail):
+        def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+            events, following = super().answer(bounds, token)
+            return events, following or (str(int(token or 0) + SIZE) if events else None)
+
+    trail = Trailing(TIMES)
+    assert trail.read() == [WHOLE]
+    assert trail.pages <= len(TIMES) / SIZE + 3
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_one_page_in_order_proves_nothing(pages: int) -> None:
+    class Failing(NewestFirst):
+        def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+            if self.pages > pages:
+                raise RemoteError("gone")
+            return super().answer(bounds, token)
+
+    with pytest.raises(RemoteError, match="gone"):
+        Failing(TIMES).read()
+    assert NewestFirst(TIMES).read() == [WHOLE]
+
+
+def test_newest_pages_first_with_a_lost_token_are_not_taken_for_the_whole() -> None:
+    class Refusing(NewestFirst):
+        def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+            if self.pages == 2:
+                raise TokenRefused("old")
+            return super().answer(bounds, token)
+
+    assert Refusing(TIMES).read() == [WHOLE]
 
 
 def test_hundreds_of_empty_pages_with_new_tokens_are_followed() -> None:

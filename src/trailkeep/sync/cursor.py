@@ -24,7 +24,7 @@ MARGIN = timedelta(seconds=1)
 """How much wider than the window is asked for: whether the API counts its bounds is not known."""
 
 RESTART_MARGIN = timedelta(milliseconds=1)
-"""How far before the last event reading starts again when a page token is lost."""
+"""How far before the last event reading goes on by time. Whether that was far enough, the answer must show."""
 
 STALLS = 5
 """How often reading may start again without getting further before the API is taken to be in a loop."""
@@ -50,6 +50,7 @@ class Cursor(ABC):
         self._number = 0
         self._recent: deque[set[str]] = deque(maxlen=REMEMBERED_PAGES)
         self._last: datetime | None = None
+        """The time of the latest event since reading last started."""
         self._has_begun = False
 
     @property
