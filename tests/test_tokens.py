@@ -112,6 +112,23 @@ class NewestFirst(Trail):
         return events[max(0, end - SIZE) : end], str(len(events) - end + SIZE) if end > SIZE else None
 
 
+class Leaving(Trail):
+    """Time goes by from page to page, and the oldest events leave the retention."""
+
+    a_page = SECOND
+
+    def answer(self, bounds: Span, token: str | None) -> tuple[list[tuple[int, datetime]], str | None]:
+        self.now += self.a_page
+        return super().answer(bounds, token)
+
+
+class Unbound(Trail):
+    """Whatever is asked for, all events are answered."""
+
+    def selected(self, _bounds: Span) -> list[tuple[int, datetime]]:
+        return self.events
+
+
 class Searching(Trail):
     """Each page is an hour of the trail, mostly without an event."""
 
@@ -185,6 +202,39 @@ def test_newest_pages_first_with_a_lost_token_are_not_taken_for_the_whole() -> N
             return super().answer(bounds, token)
 
     assert Refusing(TIMES).read() == [WHOLE]
+
+
+@pytest.mark.parametrize("every", [200 * MILLISECOND, SECOND, 20 * SECOND])
+def test_what_leaves_the_retention_takes_no_other_event_with_it(every: timedelta) -> None:
+    """Where tokens count events, one is skipped for each that leaves."""
+    edge = Span(NOW - 90 * DAY, NOW - 90 * DAY + HOUR)
+    trail = Leaving([edge.start + number * every for number in range(180)])
+    (claimed,) = trail.read(edge, at_edge=True)
+    assert claimed.end == edge.end
+    assert claimed.start <= edge.start + 3 * SECOND
+    assert trail.pages < 1.5 * 180 / SIZE
+
+
+def test_what_leaves_faster_than_it_can_be_read_is_not_claimed() -> None:
+    """All that left between two answers is a gap; what is still there is read and claimed."""
+
+    class Fast(Leaving):
+        a_page = MINUTE
+
+    edge = Span(NOW - 90 * DAY, NOW - 90 * DAY + HOUR)
+    trail = Fast([edge.start + number * SECOND for number in range(3600)])
+    every = list(trail.events)
+    claims = trail.read(edge, at_edge=True)
+    assert trail.now - NOW >= 55 * MINUTE
+    assert all(claim.start >= edge.start for claim in claims)
+    assert sum(any(at in claim for claim in claims) for _id, at in every) <= 10 * trail.pages
+
+
+@pytest.mark.parametrize("start", [NOW - 90 * DAY, NOW - 60 * DAY])
+def test_bounds_that_are_ignored_lead_nowhere_behind_the_window(start: datetime) -> None:
+    span = Span(start, start + HOUR)
+    (claimed,) = Unbound(TIMES).read(span, at_edge=True)
+    assert claimed.end == span.end
 
 
 def test_hundreds_of_empty_pages_with_new_tokens_are_followed() -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 EDGE_WINDOW = timedelta(hours=1)
 """The oldest part of what is readable is read as a window of its own. Events leave it while it is read, and if the
-API's page tokens count events, one is skipped for each that leaves; in all other windows none can leave."""
+API's page tokens count events, one is skipped for each that leaves: it is read by time where they could. From other
+windows none leaves within the first hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """Reading a window of the Audit Trail, whose pages are led to by tokens.
 
-Three rules keep a claim true, whatever the API's tokens and bounds are worth:
+Four rules keep a claim true, whatever the API's tokens and bounds are worth:
 
 1. Events in ascending order prove that all before them has been read; but a page is believed only when another was
    seen to follow it, or when there is no further one.
 2. Where reading goes on from an event's time, that event must come again; if it does not, the bound is set earlier.
 3. An empty last page that a token led to is no end until reading from the last event ends there, too.
+4. A token is followed only while all that its query selects is inside the API's retention: if tokens count events, one
+   is skipped for each that leaves. Else reading goes on from the last event's time; what has left is not claimed.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from trailkeep.coverage import readable_from
 from trailkeep.errors import RemoteUnavailable, TokenRefused
 from trailkeep.sync.cursor import AGAIN_LATER, MARGIN, RESTART_MARGIN, STALLS, Cursor
 
@@ -29,6 +32,9 @@ EMPTY_PAGES = 10_000
 RESTART_MARGINS = (RESTART_MARGIN, MARGIN, timedelta(minutes=1))
 """How far before the last event reading goes on: further each time that the event does not come again, then from the
 window's start. What an API compares its bounds by is not known."""
+
+LEAVING = timedelta(seconds=10)
+"""So soon before a query's start leaves the retention its tokens are no longer followed."""
 
 
 class TokenCursor(Cursor):
@@ -74,12 +80,18 @@ class TokenCursor(Cursor):
         self._after = self._first_after
         if anchor is not None and self._widened < len(RESTART_MARGINS):
             after = anchor.recorded_at - RESTART_MARGINS[self._widened]
-            if after > self._first_after:
+            if self._first_after < after < self._before:
                 self._after, self._awaited = after, anchor.id
 
     def _account(self, page: Page, arrivals: list[Arrival], _rejects: list[Reject]) -> datetime | None:
-        if self._awaited is not None and not self._is_anchored(page, arrivals):
+        if self.token is not None and self._is_leaving(page):
+            self.restart(None)
             return None
+        if self._awaited is not None:
+            if not self._is_anchored(page, arrivals):
+                return None
+        elif self.token is None:
+            self._leave_out_what_left(page)
         reached = self._advance(arrivals)
         if page.next_token is None:
             return self._end(page) or reached
@@ -88,6 +100,26 @@ class TokenCursor(Cursor):
             return self.window.end
         self._follow(page, arrivals)
         return reached
+
+    def _is_leaving(self, page: Page) -> bool:
+        """Whether events that the query selects may leave the retention, and reading can go on by time instead."""
+        if self.window.beyond or not self.window.trusted:
+            return False
+        if self._anchor is not None and self._anchor.recorded_at >= self.window.end:
+            return False  # What a token skips behind the window's end is not of it.
+        if page.server_date is None:
+            return self.window.at_edge
+        return self._after < readable_from(page.server_date) + LEAVING
+
+    def _leave_out_what_left(self, page: Page) -> None:
+        """Claim nothing that has left the retention before this answer, which no earlier one leads up to."""
+        window = self.window
+        if page.server_date is None or window.beyond:
+            return
+        edge = min(readable_from(page.server_date), window.end)
+        if window.proven == window.start:
+            window.start = max(window.start, edge)
+        window.proven = max(window.proven, edge)
 
     def _is_anchored(self, page: Page, arrivals: list[Arrival]) -> bool:
         """Whether the reading begins where the one before it ended; where it does not, decide what to ask next."""
@@ -98,6 +130,11 @@ class TokenCursor(Cursor):
         if page.next_token is not None and all(each.recorded_at <= anchor.recorded_at for each in arrivals):
             self._follow(page, arrivals)
             return False
+        if self.token is None and page.server_date and anchor.recorded_at < readable_from(page.server_date):
+            # It has left, and others after it may have. This answer is where the trail begins now.
+            self._awaited = self._anchor = None
+            self._leave_out_what_left(page)
+            return True
         self._widened += 1
         self.restart(None)
         return False
@@ -141,7 +178,7 @@ class TokenCursor(Cursor):
         content = hash(frozenset(each.id for each in arrivals))
         token = hash(page.next_token)
         repeated = token in self._used or (bool(arrivals) and content in self._pages)
-        if repeated or self._empty > EMPTY_PAGES:
+        if repeated or self._empty > EMPTY_PAGES or self._is_leaving(page):
             self.restart(None)
         else:
             self._used.add(token)
