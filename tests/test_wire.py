@@ -230,20 +230,21 @@ def test_a_connection_is_not_used_again_after_an_answer_whose_end_is_in_doubt(od
 
 @BOTH_WAYS
 def test_an_answer_that_trickles_is_broken_off_at_a_deadline(through: type) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
-    with served([[head, *[b" "] * 100]], through=through, answer_seconds=0.3) as (_listening, wire):
-        began = time.monotonic()
-        with pytest.raises(Broken, match="TimeoutError: "):
-            wire.get("/a", {})
-        assert time.monotonic() - began < 100 * PAUSE_SECONDS / 2
+    # Who read to the end would be told that the body is cut off.
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with (
+        served([[head, *[b" "] * 100]], through=through, answer_seconds=0.3) as (_listening, wire),
+        pytest.raises(Broken, match="TimeoutError: "),
+    ):
+        wire.get("/a", {})
 
 
 def test_headers_that_trickle_are_broken_off_at_a_deadline() -> None:
-    with served([[b"HTTP/1.1 200 OK\r\nX: ", *[b"y"] * 100]], answer_seconds=0.3) as (_listening, wire):
-        began = time.monotonic()
-        with pytest.raises(Broken, match="TimeoutError: "):
-            wire.get("/a", {})
-        assert time.monotonic() - began < 100 * PAUSE_SECONDS / 2
+    with (
+        served([[b"HTTP/1.1 200 OK\r\nX: ", *[b"y"] * 100]], answer_seconds=0.3) as (_listening, wire),
+        pytest.raises(Broken, match="TimeoutError: "),
+    ):
+        wire.get("/a", {})
 
 
 @BOTH_WAYS
