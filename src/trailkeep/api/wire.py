@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import io
 import json
 import re
 import select
@@ -23,6 +22,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from trailkeep.api.receiving import READ_TIMEOUT_SECONDS, Response, too_long
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
@@ -30,11 +31,8 @@ if TYPE_CHECKING:
     import httpx
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-READ_TIMEOUT_SECONDS = 60.0
 ANSWER_SECONDS = 120.0
 """How long one whole answer may take: each of its bytes may come in time, and the last one never."""
-INTERIM_ANSWERS = 16
-"""How many answers with a status of 1xx may come before the real one."""
 
 _ADDRESS = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!$-;=A-Z_a-z~%]*)?", re.ASCII)
 """Addresses that leave no question; whatever else there is, httpx reads, or says what is wrong with it."""
@@ -207,7 +205,7 @@ class Connections:
             connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._context
             )
-        answers = functools.partial(_Response, seconds=self._answer_seconds)
+        answers = functools.partial(Response, seconds=self._answer_seconds)
         connection.response_class = answers  # type: ignore[assignment]
         with self._lock:
             if self._closed:
@@ -228,51 +226,6 @@ class Connections:
         connection.close()
         with self._lock:
             self._open.discard(connection)
-
-
-class _Response(http.client.HTTPResponse):
-    """The real answer to a request, read until a deadline; of interim ones http.client itself knows 100 alone."""
-
-    def __init__(self, sock: socket.socket, *arguments: Any, seconds: float, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, seconds))
-
-    def begin(self) -> None:
-        """Read the status and the headers. Raises HTTPException where nothing but interim answers come."""
-        for _ in range(1 + INTERIM_ANSWERS):
-            super().begin()
-            if not 100 <= self.status < 200 or self.status == http.client.SWITCHING_PROTOCOLS:
-                return
-            self.headers = None  # type: ignore[assignment]  # so it begins again
-        raise http.client.HTTPException(f"more than {INTERIM_ANSWERS} interim answers, the last with {self.status}")
-
-
-class _Timed(io.RawIOBase):
-    """What a socket receives, until a deadline: its own timeout begins anew with each byte."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
-        super().__init__()
-        self._raw = raw
-        self._sock = sock
-        self._seconds = seconds
-        self._until = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        """It is there to be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """As much as has come. Raises TimeoutError."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise _too_long(self._seconds)
-        self._sock.settimeout(min(READ_TIMEOUT_SECONDS, left))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._raw.close()
-        super().close()
 
 
 class _Httpx:
@@ -316,7 +269,7 @@ class _Httpx:
                 for part in answer.iter_bytes():
                     parts.append(part)
                     if time.monotonic() > until:
-                        raise _too_long(self._answer_seconds)
+                        raise too_long(self._answer_seconds)
         except httpx.InvalidURL as error:
             raise Unsendable(f"{self._base_url} is not a URL: {error}") from error
         except httpx.UnsupportedProtocol as error:
@@ -391,10 +344,6 @@ def _ended_beyond_doubt(response: http.client.HTTPResponse) -> bool:
     lengths = [*response.headers.get_all("Content-Length", []), *response.headers.get_all("Transfer-Encoding", [])]
     plain = response.status == 200 or response.status >= 400
     return plain and len(lengths) == 1 and not response.will_close
-
-
-def _too_long(seconds: float) -> TimeoutError:
-    return TimeoutError(f"the whole answer did not come in {seconds:g} seconds")
 
 
 def _named(error: Exception) -> str:
