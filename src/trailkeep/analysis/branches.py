@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from trailkeep.queries.tree import conjuncts, definition, side_of, sources, syntax_tree, where
+from trailkeep.queries.tree import conjuncts, definition, kind_of, side_of, sources, syntax_tree, where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,13 +66,13 @@ def _joins_by_conditions(select: Node) -> bool:
 
 
 def _is_by_conditions(join: Node) -> bool:
-    return not join.args.get("method") and str(join.args.get("kind") or "").upper() in _KINDS
+    return not join.args.get("method") and kind_of(join) in _KINDS
 
 
 def _terms(select: Node, source: Source) -> Iterator[Node]:
     """What must hold for a row of the source to be of any use."""
     join = source.join
-    kind = "" if join is None else str(join.args.get("kind") or "").upper()
+    kind = "" if join is None else kind_of(join)
     outer = {side_of(each) for each in select.args.get("joins") or ()} & {"RIGHT", "FULL"}
     # What stands to the right of a SEMI or ANTI JOIN cannot be named in WHERE: the same name is another's column.
     if not outer and kind not in ("SEMI", "ANTI"):

@@ -16,9 +16,7 @@ from trailkeep import __version__, jsonscan
 from trailkeep.api.failures import Failures, MayPass, unsendable
 from trailkeep.api.listing import Listing, split_listing
 from trailkeep.api.wire import Broken, Unsendable, open_wire
-from trailkeep.errors import (
-    RemoteUnavailable,
-)
+from trailkeep.errors import RemoteUnavailable
 from trailkeep.timespan import format_time
 
 if TYPE_CHECKING:

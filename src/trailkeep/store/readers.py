@@ -30,10 +30,10 @@ class Hold:
         self._file: BinaryIO | None = None
         with contextlib.suppress(OSError):
             self._file = (root / layout.ARCHIVE_FILE).open("rb")
-            for look in range(_LOOKS):
+            for _ in range(_LOOKS):
                 if _locked(self._file, fcntl.LOCK_SH):
                     return
-                time.sleep(_LOOK_SECONDS if look else 0)
+                time.sleep(_LOOK_SECONDS)
         # Who cannot hold a file is told where one is gone, and asks again.
         self.release()
 
